@@ -1,0 +1,446 @@
+"""The one applier of edits, and the editor that plans them on a parsed module.
+
+An edit replaces a range of one file's text. Everything outside the ranges stays byte for byte,
+so comments, quotes, line endings and odd formatting survive by construction.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lintmetrics.errors import LintmetricsError
+
+if TYPE_CHECKING:
+    from lintmetrics.project import Module
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, order=True)
+class Edit:
+    """Replace ``text[start:end]`` of the file at ``path`` by ``new``.
+
+    Two edits conflict when their ranges overlap. Insertions (``start == end``) at one place do not:
+    equal ones are made once, others follow each other by ``rank``, then in the order planned.
+    """
+
+    path: str
+    start: int
+    end: int
+    new: str
+    rank: int = 0
+
+
+class CannotEdit(LintmetricsError):
+    """The text is laid out in a way that an edit cannot handle safely; says how and where."""
+
+
+def conflicts(edit: Edit, others: Iterable[Edit]) -> bool:
+    """Tell whether an edit overlaps one of the others (an equal edit does not)."""
+    for other in others:
+        if other.path != edit.path or other == edit:
+            continue
+        if edit.start == edit.end and other.start == other.end:
+            continue
+        if edit.start < other.end and other.start < edit.end:
+            return True
+        if edit.start == edit.end and other.start < edit.start < other.end:
+            return True
+        if other.start == other.end and edit.start < other.start < edit.end:
+            return True
+    return False
+
+
+def apply(text: str, edits: Sequence[Edit]) -> str:
+    """Return ``text`` with all edits made.
+
+    Raises:
+        ValueError: two edits overlap.
+    """
+    unique = list(dict.fromkeys(edits))
+    order = {edit: index for index, edit in enumerate(unique)}
+    unique.sort(key=lambda edit: (edit.start, edit.end, edit.rank, order[edit]))
+    pieces: list[str] = []
+    position = 0
+    for edit in unique:
+        if edit.start < position:
+            raise ValueError(f"edits overlap at {edit.path}:{edit.start}")
+        pieces += [text[position : edit.start], edit.new]
+        position = edit.end
+    pieces.append(text[position:])
+    return "".join(pieces)
+
+
+class Editor:
+    """Collects the edits of one plan; every method speaks of nodes of a parsed module.
+
+    New lines are given without indentation and newline; relative indentation inside them is kept
+    in steps of four spaces and adapted to the file.
+    """
+
+    def __init__(self) -> None:
+        self._edits: dict[Edit, None] = {}
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """All edits planned so far, in order."""
+        return tuple(self._edits)
+
+    def _add(self, module: Module, start: int, end: int, new: str, rank: int = 0) -> None:
+        edit = Edit(module.source.path, start, end, new, rank)
+        if conflicts(edit, self._edits):
+            line = module.source.location(start).line
+            raise CannotEdit(f"two changes of one fix meet at {module.source.path}:{line}")
+        self._edits[edit] = None
+
+    def replace(self, module: Module, node: ast.AST, new: str) -> None:
+        """Replace an expression or a whole simple statement by new text."""
+        source = module.source
+        start, end = source.start(node), source.end(node)
+        if source.text[start:end] != new:
+            self._add(module, start, end, new)
+
+    def replace_range(self, module: Module, start: int, end: int, new: str) -> None:
+        """Replace a range of offsets; for edits finer than a node."""
+        self._add(module, start, end, new)
+
+    def _require_own_lines(self, module: Module, statement: ast.stmt) -> None:
+        source = module.source
+        start = statement_start(module, statement)
+        before = source.text[source.line_start(start) : start]
+        if before.strip(" \t\f"):
+            raise CannotEdit(
+                f"line {source.location(start).line} holds more than one statement; "
+                "give each its own line"
+            )
+
+    def _lines(self, module: Module, indent: str, lines: Sequence[str]) -> str:
+        unit = indent_unit(module)
+        newline = module.source.newline
+        done = []
+        for line in "\n".join(lines).split("\n"):
+            body = line.lstrip(" ")
+            depth = (len(line) - len(body)) // 4
+            done.append(f"{indent}{unit * depth}{body}".rstrip() + newline)
+        return "".join(done)
+
+    def insert_before(
+        self, module: Module, statement: ast.stmt, lines: Sequence[str], rank: int = 0
+    ) -> None:
+        """Insert whole lines before a statement, at its indentation."""
+        self._require_own_lines(module, statement)
+        source = module.source
+        start = statement_start(module, statement)
+        place = source.line_start(start)
+        text = self._lines(module, source.indent_of(start), lines)
+        self._add(module, place, place, text, rank)
+
+    def insert_after(
+        self, module: Module, statement: ast.stmt, lines: Sequence[str], rank: int = 0
+    ) -> None:
+        """Insert whole lines after a statement (and its trailing comment), at its indentation."""
+        self._require_own_lines(module, statement)
+        source = module.source
+        end = source.end(statement)
+        place = source.line_end(end)
+        rest = source.text[end:place].strip()
+        if rest and not rest.startswith("#"):
+            raise CannotEdit(
+                f"line {source.location(end).line} holds more than one statement; "
+                "give each its own line"
+            )
+        indent = source.indent_of(statement_start(module, statement))
+        text = self._lines(module, indent, lines)
+        if place == len(source.text) and not source.text.endswith(("\n", "\r")):
+            text = source.newline + text[: -len(source.newline)]
+        self._add(module, place, place, text, rank)
+
+    def remove(self, module: Module, statement: ast.stmt) -> None:
+        """Remove a statement with its lines; ``pass`` takes its place when its block empties."""
+        source = module.source
+        self._require_own_lines(module, statement)
+        siblings = block_of(module, statement)
+        start = source.line_start(statement_start(module, statement))
+        end = source.line_end(source.end(statement))
+        rest = source.text[source.end(statement) : end].strip()
+        if rest.startswith(";"):
+            raise CannotEdit(
+                f"line {source.location(start).line} holds more than one statement; "
+                "give each its own line"
+            )
+        if len(siblings) == 1:
+            self.replace(module, statement, "pass")
+            return
+        if rest.startswith("#"):
+            # The author's comment outlives the statement it stands behind.
+            self._add(module, statement_start(module, statement), source.end(statement), "")
+            return
+        self._add(module, start, end, "")
+
+    def body_start(self, module: Module, function: FunctionNode) -> ast.stmt:
+        """Return the first statement of a body that is not its docstring.
+
+        Raises:
+            CannotEdit: the body stands on the line of the ``def``.
+        """
+        first = function.body[0]
+        source = module.source
+        if source.line_of(source.start(first)) == source.line_of(source.start(function)):
+            raise CannotEdit(
+                f"the body of {function.name} stands on the line of its def at line "
+                f"{function.lineno}; give it its own line"
+            )
+        if is_docstring(first) and len(function.body) > 1:
+            return function.body[1]
+        return first
+
+    def insert_at_body_start(
+        self, module: Module, function: FunctionNode, lines: Sequence[str], rank: int = 0
+    ) -> None:
+        """Insert lines as the first statements of a body, behind the docstring."""
+        first = self.body_start(module, function)
+        if is_docstring(first):
+            self.insert_after(module, first, lines, rank)
+        else:
+            self.insert_before(module, first, lines, rank)
+
+    def append_to_body(
+        self, module: Module, function: FunctionNode, lines: Sequence[str], rank: int = 0
+    ) -> None:
+        """Insert lines as the last statements of a body (before a bare final ``return``)."""
+        self.body_start(module, function)
+        last = function.body[-1]
+        if isinstance(last, ast.Return) and last.value is None:
+            self.insert_before(module, last, lines, rank)
+        else:
+            self.insert_after(module, last, lines, rank)
+
+    def add_method(
+        self,
+        module: Module,
+        cls: ast.ClassDef,
+        lines: Sequence[str],
+        before: ast.stmt | None = None,
+        after: ast.stmt | None = None,
+        rank: int = 0,
+    ) -> None:
+        """Insert a method into a class before or after one of its statements (last by default)."""
+        if before is not None:
+            self.insert_before(module, before, [*lines, ""], rank)
+        else:
+            self.insert_after(module, after or cls.body[-1], ["", *lines], rank)
+
+    def append_to_init(
+        self, module: Module, cls: ast.ClassDef, lines: Sequence[str], rank: int = 0
+    ) -> None:
+        """Append statements to ``__init__`` of a class; make one that passes all on if absent."""
+        for statement in cls.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+                self.append_to_body(module, statement, lines, rank)
+                return
+        place = cls.body[0]
+        source = module.source
+        if source.line_of(source.start(place)) == source.line_of(source.start(cls)):
+            raise CannotEdit(
+                f"the body of class {cls.name} stands on the line of its header at line "
+                f"{cls.lineno}; give it its own line"
+            )
+        # The header is an insertion of its own, so that several fixes of one class share it.
+        head = ["def __init__(self, *args, **kwargs):", "    super().__init__(*args, **kwargs)"]
+        body = [f"    {line}" for text in lines for line in text.split("\n")]
+        anchor = next(
+            (s for s in cls.body if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef))), None
+        )
+        if anchor is not None:
+            self.insert_before(module, anchor, head, rank=-2)
+            self.insert_before(module, anchor, body, rank=-1)
+            self.insert_before(module, anchor, [""], rank=0)
+        else:
+            self.insert_after(module, cls.body[-1], ["", *head], rank=-2)
+            self.insert_after(module, cls.body[-1], body, rank=-1)
+
+    def rename_function(self, module: Module, function: FunctionNode, name: str) -> None:
+        """Rename a function where it is defined."""
+        source = module.source
+        start = source.start(function)
+        match = re.compile(r"(?:async\s+)?def\s+").match(source.text, start)
+        if match is None:
+            raise CannotEdit(f"the def at line {function.lineno} cannot be read")
+        self._add(module, match.end(), match.end() + len(function.name), name)
+
+    def drop_parameter(self, module: Module, function: FunctionNode, name: str) -> None:
+        """Remove a parameter with its annotation and default from a signature.
+
+        Raises:
+            CannotEdit: a comment stands inside what would go.
+        """
+        source = module.source
+        arguments = function.args
+        ordered: list[ast.arg] = [*arguments.posonlyargs, *arguments.args]
+        if arguments.vararg:
+            ordered.append(arguments.vararg)
+        ordered += arguments.kwonlyargs
+        if arguments.kwarg:
+            ordered.append(arguments.kwarg)
+        index = next(i for i, argument in enumerate(ordered) if argument.arg == name)
+        argument = ordered[index]
+        default = default_of(function, name)
+        end = source.end(default if default is not None else argument)
+        while source.code[end : end + 1] == ")" and default is not None:
+            # A default in parentheses: the node ends before them.
+            if source.code.count("(", source.end(argument), end) <= source.code.count(
+                ")", source.end(argument), end
+            ):
+                break
+            end += 1
+        start = source.start(argument)
+        if argument in (arguments.vararg, arguments.kwarg):
+            start = source.code.rindex("*" if argument is arguments.vararg else "**", 0, start)
+        if index > 0:
+            comma = source.code.rindex(",", 0, start)
+            start = comma
+        else:
+            match = re.compile(r"\s*,\s*").match(source.code, end)
+            end = match.end() if match else end
+        if "#" in source.text[start:end]:
+            raise CannotEdit(f"a comment stands inside the parameter {name!r}")
+        self._add(module, start, end, "")
+
+    def add_import(self, module: Module, name: str, member: str | None = None) -> str:
+        """Make a module, or a member of it, importable; return the expression that names it.
+
+        An import that the file already has is reused, whatever it is called there.
+        """
+        wanted = name if member is None else f"{name}.{member}"
+        known = module.local_name(wanted)
+        if known is not None:
+            return known
+        statement = f"import {name}" if member is None else f"from {name} import {member}"
+        used = name.split(".")[0] if member is None else member
+        if module.binds(used):
+            raise CannotEdit(
+                f"the name {used!r} is already taken in {module.source.path}, "
+                f"so `{statement}` cannot be added"
+            )
+        anchor = import_anchor(module)
+        if anchor is None:
+            place = _behind_header(module)
+            self._add(module, place, place, statement + module.source.newline)
+        else:
+            indent = module.source.indent_of(module.source.start(anchor))
+            if indent:
+                raise CannotEdit("the file has no import at its top level")
+            self.insert_after(module, anchor, [statement], rank=5)
+        return used if member is not None else name
+
+    def remove_import(self, module: Module, statement: ast.Import | ast.ImportFrom, bound: str) -> None:
+        """Remove one name from an import statement; the statement too when it was the only one."""
+        index = next(
+            i for i, alias in enumerate(statement.names) if bound_name(alias, statement) == bound
+        )
+        source = module.source
+        if len(statement.names) == 1:
+            self.remove(module, statement)
+            return
+        alias = statement.names[index]
+        start, end = source.start(alias), source.end(alias)
+        if index > 0:
+            start = source.end(statement.names[index - 1])
+        else:
+            end = source.start(statement.names[index + 1])
+        if "#" in source.text[start:end]:
+            raise CannotEdit(
+                f"a comment stands between the imported names at line {statement.lineno}"
+            )
+        self._add(module, start, end, "")
+
+
+def bound_name(alias: ast.alias, statement: ast.Import | ast.ImportFrom) -> str:
+    """Return the local name that one part of an import binds."""
+    if alias.asname:
+        return alias.asname
+    return alias.name.split(".")[0] if isinstance(statement, ast.Import) else alias.name
+
+
+def is_docstring(statement: ast.stmt) -> bool:
+    """Tell whether a statement is a bare string."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def default_of(function: FunctionNode, name: str) -> ast.expr | None:
+    """Return the default of a parameter, ``None`` when it has none."""
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    for argument, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
+        if argument.arg == name:
+            return default
+    for argument, keyword_default in zip(
+        arguments.kwonlyargs, arguments.kw_defaults, strict=True
+    ):
+        if argument.arg == name:
+            return keyword_default
+    return None
+
+
+def statement_start(module: Module, statement: ast.stmt) -> int:
+    """Return where a statement begins, its first decorator included."""
+    decorators = getattr(statement, "decorator_list", None)
+    if decorators:
+        return module.source.code.rindex("@", 0, module.source.start(decorators[0]) + 1)
+    return module.source.start(statement)
+
+
+def block_of(module: Module, statement: ast.stmt) -> list[ast.stmt]:
+    """Return the list of statements that a statement is part of."""
+    parent = module.parent(statement)
+    for field in ("body", "orelse", "finalbody", "handlers"):
+        block = getattr(parent, field, None)
+        if isinstance(block, list) and statement in block:
+            return block
+    return [statement]
+
+
+def indent_unit(module: Module) -> str:
+    """Return one level of indentation as the file has it; four spaces when it has none."""
+    for statement in ast.walk(module.tree):
+        body = getattr(statement, "body", None)
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.If, ast.For)) and body:
+            source = module.source
+            outer = source.indent_of(source.start(statement))
+            inner = source.indent_of(source.start(body[0]))
+            if inner.startswith(outer) and inner != outer and body[0].lineno != statement.lineno:
+                return inner[len(outer) :]
+    return "    "
+
+
+def import_anchor(module: Module) -> ast.stmt | None:
+    """Return the last import at the top of the file, behind which a new one may stand."""
+    anchor: ast.stmt | None = None
+    for statement in module.tree.body:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            anchor = statement
+        elif anchor is not None and isinstance(
+            statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        ):
+            break
+    return anchor
+
+
+def _behind_header(module: Module) -> int:
+    """Return the offset behind the shebang, comments and docstring that begin a file."""
+    source = module.source
+    body = module.tree.body
+    if body and is_docstring(body[0]):
+        return source.line_end(source.end(body[0]))
+    place = 0
+    while place < len(source.text) and source.text.startswith("#", place):
+        place = source.line_end(place)
+    return place

@@ -1,0 +1,790 @@
+"""The files of a project and the names in them: which name means which class, across files.
+
+Nothing is imported and nothing is indexed in advance. A file is parsed when it is asked for, and a
+name is followed through imports, re-exports, star imports and aliases only when a rule needs it.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Union
+
+from lintmetrics.edits import FunctionNode, bound_name
+from lintmetrics.errors import SourceError
+from lintmetrics.source import Source
+
+_MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
+_LIMIT = 24  # Steps through aliases and re-exports before a name counts as unknown.
+
+_LIGHTNING = r"(?:pytorch_lightning|lightning\.pytorch|lightning)"
+_KINDS = {
+    "LightningModule": re.compile(rf"{_LIGHTNING}\.(?:.*\.)?LightningModule$"),
+    "LightningDataModule": re.compile(rf"{_LIGHTNING}\.(?:.*\.)?LightningDataModule$"),
+    "Callback": re.compile(rf"{_LIGHTNING}\.(?:(?:.*\.)?Callback|callbacks\.(?:.*\.)?[A-Z]\w+)$"),
+    "Trainer": re.compile(rf"{_LIGHTNING}\.(?:.*\.)?Trainer$"),
+    "Metric": re.compile(rf"(?:torchmetrics|{_LIGHTNING}\.metrics)\.(?:.*\.)?[A-Z]\w+$"),
+    "nn.Module": re.compile(r"torch\.nn\.(?:.*\.)?[A-Z]\w+$"),
+}
+_IMPLIED = {"nn.Module": ("LightningModule", "Metric")}
+
+
+@dataclass(frozen=True)
+class External:
+    """Something outside the project, known by its dotted name only."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ModuleName:
+    """A module, in the project (``path``) or outside it."""
+
+    name: str
+    path: str | None
+
+
+@dataclass(eq=False)
+class FunctionInfo:
+    """A function of the project."""
+
+    module: Module
+    node: FunctionNode
+    cls: ClassInfo | None = None
+
+    @property
+    def name(self) -> str:
+        """The canonical dotted name."""
+        owner = self.cls.name if self.cls else self.module.name
+        return f"{owner}.{self.node.name}"
+
+
+Symbol = Union[External, ModuleName, FunctionInfo, "ClassInfo"]
+
+
+@dataclass(frozen=True)
+class ImportedName:
+    """One name bound by an import statement, anywhere in a file.
+
+    ``target`` is the absolute dotted name as the statement spells it; ``bound`` the local name
+    (``"*"`` for a star import).
+    """
+
+    module: Module = field(repr=False)
+    statement: ast.Import | ast.ImportFrom
+    alias: ast.alias
+    bound: str
+    target: str
+
+    @property
+    def node(self) -> ast.AST:
+        """The part of the statement that names it."""
+        return self.alias
+
+
+@dataclass(frozen=True)
+class CallSite:
+    """A call whose callee has a canonical dotted name."""
+
+    module: Module = field(repr=False)
+    node: ast.Call
+    name: str
+
+
+class Module:
+    """One parsed file: its tree with parents, its imports, its calls, its classes.
+
+    A rule whose ``check`` takes a ``Module`` is called once for each file.
+    """
+
+    def __init__(self, project: Project, source: Source, path: str, tree: ast.Module) -> None:
+        self.project = project
+        self.source = source
+        self.path = path
+        self.tree = tree
+        self.name, self.is_package = project.dotted_name(path)
+        self.calls: list[ast.Call] = []
+        self.imports: list[ImportedName] = []
+        self.class_nodes: list[ast.ClassDef] = []
+        self._classes: dict[ast.ClassDef, ClassInfo] = {}
+        self._bound: dict[ast.AST, dict[str, ast.AST | None]] = {}
+        self._resolved: dict[str, Symbol | None] = {}
+        self._walk()
+
+    def __repr__(self) -> str:
+        return f"Module({self.source.path!r})"
+
+    @property
+    def module(self) -> Module:
+        """The module itself, so that it can be the subject of a finding."""
+        return self
+
+    @property
+    def node(self) -> ast.AST:
+        """The tree."""
+        return self.tree
+
+    def _walk(self) -> None:
+        # One pass sets every parent and collects what rules and names need.
+        stack: list[ast.AST] = [self.tree]
+        while stack:
+            node = stack.pop()
+            for child in ast.iter_child_nodes(node):
+                child.lm_parent = node  # type: ignore[attr-defined]
+                stack.append(child)
+            if isinstance(node, ast.Call):
+                self.calls.append(node)
+            elif isinstance(node, ast.ClassDef):
+                self.class_nodes.append(node)
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                for alias in node.names:
+                    self.imports.append(
+                        ImportedName(
+                            self, node, alias, bound_name(alias, node), self._target(node, alias)
+                        )
+                    )
+        self.calls.sort(key=_position)
+        self.class_nodes.sort(key=_position)
+        self.imports.sort(key=lambda item: (item.statement.lineno, item.alias.col_offset))
+
+    def _target(self, statement: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+        if isinstance(statement, ast.Import):
+            return alias.name if alias.asname else alias.name.split(".")[0]
+        base = self.absolute(statement)
+        return f"{base}.{alias.name}" if base else alias.name
+
+    def absolute(self, statement: ast.ImportFrom) -> str:
+        """Return the absolute dotted name of the module that a from-import reads."""
+        if not statement.level:
+            return statement.module or ""
+        package = self.name.split(".") if self.is_package else self.name.split(".")[:-1]
+        kept = package[: len(package) - (statement.level - 1)]
+        return ".".join([*kept, *([statement.module] if statement.module else [])])
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        """Return the node around a node."""
+        return getattr(node, "lm_parent", None)
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Yield the nodes around a node, innermost first."""
+        current = self.parent(node)
+        while current is not None:
+            yield current
+            current = self.parent(current)
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """Return the statement that a node is part of."""
+        for candidate in (node, *self.ancestors(node)):
+            if isinstance(candidate, ast.stmt):
+                return candidate
+        raise ValueError("the module itself is no statement")
+
+    def enclosing_function(self, node: ast.AST) -> FunctionNode | None:
+        """Return the innermost function around a node (not the node itself)."""
+        for candidate in self.ancestors(node):
+            if isinstance(candidate, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                return candidate
+        return None
+
+    def enclosing_class(self, node: ast.AST) -> ClassInfo | None:
+        """Return the innermost class around a node (not the node itself)."""
+        for candidate in self.ancestors(node):
+            if isinstance(candidate, ast.ClassDef):
+                return self.class_info(candidate)
+        return None
+
+    def class_info(self, node: ast.ClassDef) -> ClassInfo:
+        """Return what is known of a class defined in this file."""
+        info = self._classes.get(node)
+        if info is None:
+            info = self._classes[node] = ClassInfo(self, node)
+        return info
+
+    @property
+    def classes(self) -> list[ClassInfo]:
+        """Every class of the file, in order, nested ones included."""
+        return [self.class_info(node) for node in self.class_nodes]
+
+    # Names ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _namespace(self) -> dict[str, ast.AST]:
+        """Top-level name to the node that binds it."""
+        return self._scope(self.tree)
+
+    @cached_property
+    def _stars(self) -> list[ast.ImportFrom]:
+        return [
+            item.statement
+            for item in self.imports
+            if item.bound == "*" and isinstance(item.statement, ast.ImportFrom)
+        ]
+
+    def _scope(self, owner: ast.AST) -> dict[str, ast.AST]:
+        """Return the names that a module, class or function body binds, with the binding node."""
+        names: dict[str, ast.AST] = {}
+        if isinstance(owner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            arguments = owner.args
+            for argument in (
+                *arguments.posonlyargs,
+                *arguments.args,
+                *arguments.kwonlyargs,
+                *filter(None, (arguments.vararg, arguments.kwarg)),
+            ):
+                names[argument.arg] = argument
+        body = getattr(owner, "body", [])
+        stack: list[ast.AST] = list(reversed(body)) if isinstance(body, list) else [body]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                for alias in node.names:
+                    names.setdefault(bound_name(alias, node), node)
+                continue
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                names[node.name] = node
+                continue
+            if isinstance(node, ast.Lambda):
+                continue
+            if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+                bound_by = self.statement(node)
+                if not isinstance(names.get(node.id), (ast.Import, ast.ImportFrom)):
+                    names[node.id] = bound_by
+                continue
+            if isinstance(node, ast.ExceptHandler) and node.name:
+                names.setdefault(node.name, node)
+            if isinstance(node, (ast.Global, ast.Nonlocal)):
+                for name in node.names:
+                    names.pop(name, None)
+            if isinstance(node, ast.expr) and not isinstance(
+                node, (ast.NamedExpr, ast.Tuple, ast.List, ast.Starred)
+            ):
+                # Only walrus targets bind inside expressions; look no deeper without one.
+                stack.extend(n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+                continue
+            stack.extend(reversed(list(ast.iter_child_nodes(node))))
+        return names
+
+    def scope_of(self, function: ast.AST) -> dict[str, ast.AST]:
+        """Return the names that a function binds, with the node that binds each."""
+        scope = self._bound.get(function)
+        if scope is None:
+            scope = self._bound[function] = dict(self._scope(function))
+        return scope  # type: ignore[return-value]
+
+    def binds(self, name: str) -> bool:
+        """Tell whether a name is bound anywhere in the file."""
+        if name in self._namespace or any(item.bound == name for item in self.imports):
+            return True
+        return any(
+            (isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load))
+            or (isinstance(node, ast.arg) and node.arg == name)
+            for node in ast.walk(self.tree)
+        )
+
+    def local_name(self, dotted: str) -> str | None:
+        """Return how code at the top of the file can already spell a dotted name."""
+        best: str | None = None
+        for item in self.imports:
+            if item.bound == "*" or item.statement not in self._top_imports:
+                continue
+            target = item.target
+            if isinstance(item.statement, ast.Import) and not item.alias.asname:
+                # `import a.b` binds `a`, and only promises that `a.b` is there.
+                if dotted == item.alias.name or dotted.startswith(item.alias.name + "."):
+                    best = best or dotted
+                continue
+            if dotted == target:
+                return item.bound
+            if dotted.startswith(target + ".") and "." not in dotted[len(target) + 1 :]:
+                best = item.bound + dotted[len(target) :]
+        return best
+
+    @cached_property
+    def _top_imports(self) -> set[ast.stmt]:
+        return {
+            node for node in self._namespace.values() if isinstance(node, (ast.Import, ast.ImportFrom))
+        }
+
+    def qualified(self, expr: ast.expr) -> str | None:
+        """Return the canonical dotted name of a name or attribute chain, ``None`` if unknown."""
+        symbol = self.resolve(expr)
+        return None if symbol is None else symbol.name
+
+    def resolve(self, expr: ast.expr) -> Symbol | None:
+        """Return what a name or attribute chain means, followed across the project's files."""
+        names: list[str] = []
+        while isinstance(expr, ast.Attribute):
+            names.append(expr.attr)
+            expr = expr.value
+        if not isinstance(expr, ast.Name):
+            return None
+        symbol = self._resolve_name(expr, 0)
+        for name in reversed(names):
+            if symbol is None:
+                return None
+            symbol = self.project.member(symbol, name, 0)
+        return symbol
+
+    def _resolve_name(self, node: ast.Name, depth: int) -> Symbol | None:
+        below: ast.AST = node
+        for scope in self.ancestors(node):
+            if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                # Decorators, defaults and annotations are evaluated outside the function.
+                inside = isinstance(scope, ast.Lambda) or below in scope.body
+                bound = self.scope_of(scope).get(node.id) if inside else None
+                if bound is not None:
+                    return self._meaning(bound, node.id, depth + 1)
+            elif isinstance(scope, ast.ClassDef) and below in scope.body:
+                bound = self.class_info(scope).namespace.get(node.id)
+                if bound is not None and self.enclosing_function(node) is None:
+                    return self._meaning(bound, node.id, depth + 1)
+            elif isinstance(scope, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+                for generator in scope.generators:
+                    for target in ast.walk(generator.target):
+                        if isinstance(target, ast.Name) and target.id == node.id:
+                            return None
+            below = scope
+        return self.lookup(node.id, depth + 1)
+
+    def lookup(self, name: str, depth: int = 0) -> Symbol | None:
+        """Return what a top-level name of this module means."""
+        if name in self._resolved:
+            return self._resolved[name]
+        if depth > _LIMIT:
+            return None
+        self._resolved[name] = None  # A cycle of imports ends here.
+        symbol: Symbol | None = None
+        bound = self._namespace.get(name)
+        if bound is not None:
+            symbol = self._meaning(bound, name, depth + 1)
+        else:
+            for statement in self._stars:
+                source = self.project.find(self.absolute(statement), self, statement.level)
+                if source is None:
+                    continue
+                module = self.project.module_at(source)
+                symbol = module.lookup(name, depth + 1) if module else None
+                if symbol is not None:
+                    break
+        self._resolved[name] = symbol
+        return symbol
+
+    def _meaning(self, bound: ast.AST, name: str, depth: int) -> Symbol | None:
+        """Return what a binding gives a name."""
+        if depth > _LIMIT:
+            return None
+        if isinstance(bound, ast.ClassDef):
+            return self.class_info(bound)
+        if isinstance(bound, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return FunctionInfo(self, bound, self.enclosing_class(bound))
+        if isinstance(bound, ast.Import):
+            for alias in bound.names:
+                if bound_name(alias, bound) == name:
+                    dotted = alias.name if alias.asname else name
+                    return ModuleName(dotted, self.project.find(dotted, self))
+            return None
+        if isinstance(bound, ast.ImportFrom):
+            for alias in bound.names:
+                if bound_name(alias, bound) == name:
+                    base = self.absolute(bound)
+                    owner = ModuleName(base, self.project.find(base, self, bound.level))
+                    return self.project.member(owner, alias.name, depth + 1)
+            return None
+        if isinstance(bound, ast.Assign) and len(bound.targets) == 1:
+            target, value = bound.targets[0], bound.value
+            if isinstance(target, ast.Name) and isinstance(value, (ast.Name, ast.Attribute)):
+                root: ast.expr = value
+                while isinstance(root, ast.Attribute):
+                    root = root.value
+                if isinstance(root, ast.Name) and root.id != name:
+                    return self.resolve(value)
+        return None
+
+
+class ClassInfo:
+    """A class of the project.
+
+    A rule whose ``check`` takes a ``ClassInfo`` is called once for each class of each file.
+    """
+
+    def __init__(self, module: Module, node: ast.ClassDef) -> None:
+        self.module = module
+        self.node = node
+        outer = [
+            a.name
+            for a in module.ancestors(node)
+            if isinstance(a, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        ]
+        self.qualname = ".".join([*reversed(outer), node.name])
+
+    def __repr__(self) -> str:
+        return f"ClassInfo({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The canonical dotted name."""
+        return f"{self.module.name}.{self.qualname}"
+
+    @cached_property
+    def namespace(self) -> dict[str, ast.AST]:
+        """Names bound in the class body, with the node that binds each."""
+        return self.module.scope_of(self.node)
+
+    @cached_property
+    def methods(self) -> dict[str, FunctionNode]:
+        """Methods defined in this class itself, by name."""
+        return {
+            name: node
+            for name, node in self.namespace.items()
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+
+    @cached_property
+    def assigned(self) -> dict[str, ast.expr]:
+        """Class attributes with their values, such as ``test_step = validation_step``."""
+        values: dict[str, ast.expr] = {}
+        for name, node in self.namespace.items():
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+                values[name] = node.value
+        return values
+
+    @cached_property
+    def bases(self) -> list[Symbol | None]:
+        """What each base means, ``None`` where unknown."""
+        found: list[Symbol | None] = []
+        for base in self.node.bases:
+            if isinstance(base, ast.Subscript):  # Generic[T]
+                base = base.value
+            found.append(self.module.resolve(base))
+        return found
+
+    @cached_property
+    def _mro(self) -> list[ClassInfo]:
+        order: list[ClassInfo] = []
+
+        def visit(cls: ClassInfo, trail: tuple[ClassInfo, ...]) -> None:
+            if cls in trail or len(trail) > _LIMIT:
+                return
+            if cls in order:
+                order.remove(cls)
+            order.append(cls)
+            for base in cls.bases:
+                if isinstance(base, ClassInfo):
+                    visit(base, (*trail, cls))
+
+        visit(self, ())
+        return order
+
+    def mro(self) -> list[ClassInfo]:
+        """Return this class and its bases inside the project, nearest first."""
+        return self._mro
+
+    @cached_property
+    def base_names(self) -> frozenset[str]:
+        """Dotted names of all bases, direct and inherited, outside the project."""
+        names = {
+            base.name
+            for cls in self.mro()
+            for base in cls.bases
+            if isinstance(base, (External, ModuleName))
+        }
+        return frozenset(names)
+
+    @cached_property
+    def _kinds(self) -> frozenset[str]:
+        names = {*self.base_names, *(cls.name for cls in self.mro())}
+        kinds = {
+            kind for kind, pattern in _KINDS.items() if any(pattern.match(name) for name in names)
+        }
+        if names & self.module.project.lightning_bases:
+            kinds.add("LightningModule")
+        for kind, by in _IMPLIED.items():
+            if kinds.intersection(by):
+                kinds.add(kind)
+        return frozenset(kinds)
+
+    def is_kind(self, kind: str) -> bool:
+        """Tell whether the class descends from a known base.
+
+        ``kind`` is one of LightningModule, LightningDataModule, Callback, Trainer, Metric,
+        nn.Module.
+        """
+        return kind in self._kinds
+
+    @cached_property
+    def is_lightning(self) -> bool:
+        """Whether the class is a LightningModule, or a mixin that one of the project takes in."""
+        if self.is_kind("LightningModule"):
+            return True
+        if self._kinds:
+            return False
+        if self._outside_bases and {"training_step", "configure_optimizers"} <= set(self.methods):
+            # The base lives in a package that is not here; no other class has both hooks.
+            return True
+        if not any(name in _HOOKISH for name in self.namespace) and not self._logs:
+            return False
+        return any(child.is_kind("LightningModule") for child in self.subclasses)
+
+    @cached_property
+    def _logs(self) -> bool:
+        return any(
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr in ("log", "log_dict")
+            and isinstance(call.func.value, ast.Name)
+            and call.func.value.id == "self"
+            for node in self.node.body
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call)
+        )
+
+    @property
+    def _outside_bases(self) -> bool:
+        known = ("torch.", "abc.", "typing.", "builtins.", "object")
+        for cls in self.mro():
+            for base, node in zip(cls.bases, cls.node.bases, strict=True):
+                if base is None and not (isinstance(node, ast.Name) and node.id == "object"):
+                    return True
+                if isinstance(base, External) and not base.name.startswith(known):
+                    return True
+        return False
+
+    @cached_property
+    def subclasses(self) -> list[ClassInfo]:
+        """Every class of the project below this one, sorted by file and line."""
+        return self.module.project.subclasses(self)
+
+    def lookup(self, name: str) -> FunctionInfo | None:
+        """Return the method that ``self.name`` means, following the project's bases."""
+        for cls in self.mro():
+            found = cls.own(name)
+            if found is not None:
+                return found
+        return None
+
+    def own(self, name: str) -> FunctionInfo | None:
+        """Return a method that this class itself gives, by ``def`` or by alias."""
+        for _ in range(4):
+            if name in self.methods:
+                return FunctionInfo(self.module, self.methods[name], self)
+            value = self.assigned.get(name)
+            if not isinstance(value, ast.Name):
+                return None
+            name = value.id
+        return None
+
+
+_HOOKISH = frozenset(
+    f"{prefix}{stage}_{what}"
+    for prefix in ("", "on_")
+    for stage in ("training", "train", "validation", "test", "predict")
+    for what in ("step", "step_end", "epoch_end", "epoch_start", "batch_end", "batch_start")
+) | {"on_epoch_end", "on_epoch_start", "configure_optimizers"}
+
+
+class Project:
+    """The files of one project, read on demand.
+
+    Args:
+        read: reads and parses a file; raises ``SourceError``. Returns ``None`` for no such file.
+        universe: lists every file of the project, for questions about subclasses.
+        root: no import is looked for above this directory.
+        lightning_bases: dotted names, from the configuration, of LightningModules elsewhere.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[str], tuple[Source, ast.Module]],
+        universe: Callable[[], Iterable[str]] = lambda: (),
+        root: str | None = None,
+        lightning_bases: Iterable[str] = (),
+    ) -> None:
+        self._read = read
+        self._universe = universe
+        self._root = root
+        self.lightning_bases = frozenset(lightning_bases)
+        self._modules: dict[str, Module | None] = {}
+        self._found: dict[tuple[str, str, int], str | None] = {}
+        self._directories: dict[str, frozenset[str]] = {}
+        self.errors: dict[str, SourceError] = {}
+
+    def module_at(self, path: str) -> Module | None:
+        """Return the parsed file, ``None`` when it cannot be parsed (kept in ``errors``)."""
+        if path not in self._modules:
+            self._modules[path] = None
+            try:
+                source, tree = self._read(path)
+                self._modules[path] = Module(self, source, path, tree)
+            except SourceError as error:
+                self.errors[path] = error
+        return self._modules[path]
+
+    def forget(self, paths: Iterable[str]) -> Project:
+        """Return a project that reads anew; used after files were edited."""
+        fresh = Project(self._read, self._universe, self._root, self.lightning_bases)
+        fresh._directories = self._directories
+        return fresh
+
+    # Where modules are ------------------------------------------------------------------------
+
+    def _entries(self, directory: str) -> frozenset[str]:
+        entries = self._directories.get(directory)
+        if entries is None:
+            try:
+                entries = frozenset(os.listdir(directory or "."))
+            except OSError:
+                entries = frozenset()
+            self._directories[directory] = entries
+        return entries
+
+    def dotted_name(self, path: str) -> tuple[str, bool]:
+        """Return the dotted name of a file, and whether it is a package's ``__init__``."""
+        directory, file = os.path.split(path)
+        stem = file.split(".")[0]
+        is_package = stem == "__init__"
+        parts = [] if is_package else [stem]
+        while "__init__.py" in self._entries(directory):
+            directory, package = os.path.split(directory)
+            if not package:
+                break
+            parts.append(package)
+        return ".".join(reversed(parts)) or stem, is_package
+
+    def find(self, dotted: str, importer: Module, level: int = 0) -> str | None:
+        """Return the file of a module as an importing file sees it, ``None`` outside."""
+        directory = os.path.dirname(importer.path)
+        key = (dotted, directory, level)
+        if key in self._found:
+            return self._found[key]
+        found: str | None = None
+        if level:
+            # Relative imports are paths, whether or not the folder is a proper package.
+            base = directory
+            for _ in range(level - 1):
+                base = os.path.dirname(base)
+            package = importer.name.split(".") if importer.is_package else importer.name.split(".")[:-1]
+            kept = package[: len(package) - (level - 1)]
+            rest = dotted.split(".")[len(kept) :] if dotted else []
+            found = self._file(base, [part for part in rest if part])
+        elif dotted:
+            parts = dotted.split(".")
+            for base in self._search_path(directory):
+                found = self._file(base, parts)
+                if found is not None:
+                    break
+        self._found[key] = found
+        return found
+
+    def _search_path(self, directory: str) -> Iterator[str]:
+        current = directory
+        while True:
+            yield current
+            yield os.path.join(current, "src")
+            if current == self._root or any(m in self._entries(current) for m in _MARKERS):
+                return
+            above = os.path.dirname(current)
+            if above == current or not current:
+                return
+            current = above
+
+    def _file(self, base: str, parts: list[str]) -> str | None:
+        directory = base
+        for index, part in enumerate(parts):
+            entries = self._entries(directory)
+            last = index == len(parts) - 1
+            if part in entries:
+                below = os.path.join(directory, part)
+                inside = self._entries(below)
+                if "__init__.py" in inside or (inside and not last):
+                    directory = below
+                    continue
+            if last and f"{part}.py" in entries:
+                return os.path.join(directory, f"{part}.py")
+            return None
+        init = os.path.join(directory, "__init__.py")
+        return init if "__init__.py" in self._entries(directory) else None
+
+    def member(self, symbol: Symbol, name: str, depth: int) -> Symbol | None:
+        """Return what ``symbol.name`` means."""
+        if depth > _LIMIT:
+            return None
+        if isinstance(symbol, ModuleName):
+            dotted = f"{symbol.name}.{name}" if symbol.name else name
+            if symbol.path is None:
+                return External(dotted)
+            module = self.module_at(symbol.path)
+            if module is None:
+                return External(dotted)
+            inner = module.lookup(name, depth + 1)
+            if inner is not None:
+                return inner
+            if module.is_package:
+                path = self._file(os.path.dirname(symbol.path), [name])
+                if path is not None:
+                    return ModuleName(dotted, path)
+            return External(dotted)
+        if isinstance(symbol, External):
+            return External(f"{symbol.name}.{name}")
+        if isinstance(symbol, ClassInfo):
+            bound = symbol.namespace.get(name)
+            if isinstance(bound, ast.ClassDef):
+                return symbol.module.class_info(bound)
+            method = symbol.lookup(name)
+            return method if method is not None else External(f"{symbol.name}.{name}")
+        return External(f"{symbol.name}.{name}")
+
+    # Who inherits from whom -------------------------------------------------------------------
+
+    @cached_property
+    def _by_base(self) -> dict[str, list[str]]:
+        """Last component of a base's name to the files with a class header that names it."""
+        header = re.compile(r"^[ \t]*class[ \t]+\w+[ \t]*\(([^:]*?)\)[ \t]*:", re.M | re.S)
+        name = re.compile(r"(?:\w+\.)*(\w+)")
+        index: dict[str, list[str]] = {}
+        for path in sorted(self._universe()):
+            try:
+                with open(path, "rb") as file:
+                    text = file.read().decode("utf-8", "replace")
+            except OSError:
+                continue
+            for match in header.finditer(text):
+                for base in name.finditer(match.group(1)):
+                    files = index.setdefault(base.group(1), [])
+                    if not files or files[-1] != path:
+                        files.append(path)
+        return index
+
+    def subclasses(self, cls: ClassInfo) -> list[ClassInfo]:
+        """Return every class of the project that descends from one, sorted by file and line."""
+        found: dict[ClassInfo, None] = {}
+        # Re-exports under another name are rare enough for the class's own name to do.
+        queue = [cls]
+        while queue:
+            base = queue.pop()
+            paths = {*self._by_base.get(base.node.name, ()), base.module.path}
+            for path in sorted(paths):
+                module = self.module_at(path)
+                for candidate in module.classes if module else ():
+                    if candidate not in found and candidate is not cls and base in candidate.bases:
+                        found[candidate] = None
+                        queue.append(candidate)
+        return sorted(found, key=lambda c: (c.module.path, c.node.lineno))
+
+
+def _position(node: ast.expr | ast.stmt) -> tuple[int, int]:
+    return (node.lineno, node.col_offset)
+
+
+def project_root(path: str) -> str:
+    """Return the directory that holds a project: the nearest with a marker such as ``.git``."""
+    current = path if os.path.isdir(path) else os.path.dirname(path)
+    while True:
+        if any(os.path.exists(os.path.join(current, marker)) for marker in _MARKERS):
+            return current
+        above = os.path.dirname(current)
+        if above == current:
+            return path if os.path.isdir(path) else os.path.dirname(path)
+        current = above
