@@ -1,0 +1,212 @@
+"""What is known of the libraries, as tables: each row holds in named versions and was measured.
+
+Rules hold logic only; whether a name moved, an argument went or a number changed is a row here.
+Tables are read when first asked for, once.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    """Return the rows of one table of this package, such as ``"hooks"`` for ``hooks.csv``."""
+    text = resources.files(__name__).joinpath(f"{table}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+# Averaging over batches -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Decomposability:
+    """May the batch values of a metric be averaged into the value of the epoch?
+
+    Args:
+        qualified_name: dotted name of the function or class.
+        variant: the arguments that the row speaks of, ``"default"`` for none.
+        family: area, such as ``"classification"``.
+        decomposable: ``"exact"`` (weighted by items), ``"weighted-only-if-equal-batches"`` (exact
+            with the count in ``weight`` only), ``"no"`` or ``"depends"`` (on the variant).
+        weight: the count that makes the weighted mean exact, where there is one.
+        condition_notes: when the row holds.
+        modular_equivalent: the TorchMetrics object to use instead.
+        is_primary: the one row that stands for the name when the variant is not known.
+        at_functional_root: also importable from ``torchmetrics.functional``.
+        needs_task: takes ``task=`` in TorchMetrics 1.x.
+        higher_is_better: ``"True"``, ``"False"``, or why it is not known.
+    """
+
+    qualified_name: str
+    variant: str
+    family: str
+    decomposable: str
+    weight: str
+    condition_notes: str
+    modular_equivalent: str
+    is_primary: bool
+    at_functional_root: bool
+    needs_task: bool
+    higher_is_better: str
+
+
+@cache
+def _decomposability() -> dict[str, list[Decomposability]]:
+    table: dict[str, list[Decomposability]] = {}
+    for row in rows("metric_decomposability"):
+        record = Decomposability(
+            row["qualified_name"],
+            row["variant"],
+            row["family"],
+            row["decomposable"],
+            row["weight"],
+            row["condition_notes"],
+            row["modular_equivalent"],
+            row["is_primary"] == "1",
+            row["also_at_torchmetrics_functional_root"] == "yes",
+            row["needs_task"] == "yes",
+            row["higher_is_better"],
+        )
+        table.setdefault(record.qualified_name, []).append(record)
+        if record.at_functional_root:
+            short = record.qualified_name.rsplit(".", 1)[1]
+            table.setdefault(f"torchmetrics.functional.{short}", []).append(record)
+    return table
+
+
+def decomposability(qualified_name: str) -> list[Decomposability]:
+    """Return the rows of one function or class, primary row first; empty when it is not known."""
+    found = _decomposability().get(qualified_name, [])
+    return sorted(found, key=lambda record: not record.is_primary)
+
+
+# The API of old metrics -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Move:
+    """A public name of an old release that TorchMetrics 1.9 lacks, or keeps only as a shim.
+
+    Args:
+        old: dotted name in the old release.
+        kind: ``"class"`` or ``"function"``.
+        first: first release looked at that has it, such as ``"tm-0.2.0"`` or ``"pl-1.0.8"``.
+        last: the last one.
+        status: ``"gone"`` (other name or no successor), ``"moved"`` (same name elsewhere) or
+            ``"deprecated"`` (works with a warning until 2.0).
+        new: dotted name in 1.9, empty when there is no one successor.
+        remark: what else changed.
+    """
+
+    old: str
+    kind: str
+    first: str
+    last: str
+    status: str
+    new: str
+    remark: str
+
+
+@cache
+def moves() -> dict[str, Move]:
+    """Return every moved name by its old dotted name."""
+    return {row["old"]: Move(**row) for row in rows("moves")}
+
+
+@cache
+def _moved_modules() -> frozenset[str]:
+    return frozenset(name.rsplit(".", 1)[0] for name in moves())
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a signature; ``default`` is source text, ``None`` for a required one."""
+
+    name: str
+    default: str | None
+    keyword_only: bool = False
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The parameters of one metric in a range of releases.
+
+    Args:
+        library: ``"torchmetrics"`` or ``"pytorch_lightning.metrics"``.
+        name: class or function.
+        kind: ``"class"`` (parameters of the constructor) or ``"function"``.
+        first: first release looked at; ``last``: last one, such as ``"0.10.3"``.
+        parameters: named parameters in order.
+        takes_any: has ``**kwargs``, which 1.x checks and 0.8 to 0.11 swallowed.
+        update: parameter names of ``update`` for a class, in order.
+    """
+
+    library: str
+    name: str
+    kind: str
+    first: str
+    last: str
+    parameters: tuple[Parameter, ...]
+    takes_any: bool
+    update: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+
+def _split(text: str) -> list[str]:
+    # Defaults hold commas and brackets of their own.
+    parts: list[str] = []
+    depth = start = 0
+    for index, character in enumerate(text):
+        if character in "([{<":
+            depth += 1
+        elif character in ")]}>":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(text[start:index].strip())
+            start = index + 1
+    return [*parts, text[start:].strip()] if text.strip() else parts
+
+
+def _signature(row: dict[str, str]) -> Signature:
+    parameters: list[Parameter] = []
+    takes_any = keyword_only = False
+    for part in _split(row["parameters"]):
+        if part.startswith("**"):
+            takes_any = True
+        elif part.startswith("*"):
+            keyword_only = True
+        else:
+            name, _, default = part.partition("=")
+            parameters.append(Parameter(name, default or None, keyword_only))
+    update = tuple(p.partition("=")[0] for p in _split(row["update"]) if not p.startswith("*"))
+    return Signature(
+        row["library"],
+        row["name"],
+        row["kind"],
+        row["first"],
+        row["last"],
+        tuple(parameters),
+        takes_any,
+        update,
+    )
+
+
+@cache
+def _raw_signatures() -> dict[tuple[str, str, str], list[dict[str, str]]]:
+    table: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    for row in rows("signatures"):
+        table.setdefault((row["library"], row["name"], row["kind"]), []).append(row)
+    return table
+
+
+@cache
+def signatures(library: str, name: str, kind: str) -> tuple[Signature, ...]:
+    """Return the signatures of a metric in one library, oldest first."""
+    return tuple(_signature(row) for row in _raw_signatures().get((library, name, kind), []))
