@@ -46,9 +46,7 @@ class Source:
         code: the parser's view, of the same length as ``text``; ``text`` itself by default.
     """
 
-    def __init__(
-        self, path: str, text: str, container: Container, code: str | None = None
-    ) -> None:
+    def __init__(self, path: str, text: str, container: Container, code: str | None = None) -> None:
         self.path = path
         self.text = text
         self.container = container
@@ -57,6 +55,14 @@ class Source:
             raise AssertionError(f"{path}: the parser's view has another length than the text")
         self._ascii = self.code.isascii()
         self._starts = [0, *(match.end() for match in _NEWLINE.finditer(self.code))]
+
+    def mask(self, code: str) -> None:
+        """Take another parser's view, of the same length and with the same newlines."""
+        starts = [0, *(match.end() for match in _NEWLINE.finditer(code))]
+        if len(code) != len(self.text) or starts != self._starts:
+            raise AssertionError(f"{self.path}: the parser's view has another shape than the text")
+        self.code = code
+        self._ascii = code.isascii()
 
     @property
     def newline(self) -> str:
