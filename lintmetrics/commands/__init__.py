@@ -1,0 +1,1 @@
+"""The subcommands; each module holds one, as ``command``."""

@@ -1,0 +1,1 @@
+"""How a run is told: text for people, data for programs, totals that close, and diffs."""
