@@ -51,6 +51,8 @@ class Codemod:
     """Plans the edits for the findings of the rules it names by code. Writes, never searches."""
 
     codes: ClassVar[tuple[str, ...]]
+    priority: ClassVar[int] = 0
+    """The codemod with the highest priority whose plan is not blocked writes the fix."""
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Return the edits for one finding, or what blocks them."""

@@ -306,8 +306,17 @@ class Module:
     @cached_property
     def _top_imports(self) -> set[ast.stmt]:
         return {
-            node for node in self._namespace.values() if isinstance(node, (ast.Import, ast.ImportFrom))
+            node
+            for node in self._namespace.values()
+            if isinstance(node, (ast.Import, ast.ImportFrom))
         }
+
+    def constant(self, name: str) -> object:
+        """Return the value of a top-level constant such as ``PREFIX = "val"``, else ``None``."""
+        bound = self._namespace.get(name)
+        if isinstance(bound, ast.Assign) and isinstance(bound.value, ast.Constant):
+            return bound.value.value
+        return None
 
     def qualified(self, expr: ast.expr) -> str | None:
         """Return the canonical dotted name of a name or attribute chain, ``None`` if unknown."""
@@ -610,6 +619,8 @@ class Project:
         self._found: dict[tuple[str, str, int], str | None] = {}
         self._directories: dict[str, frozenset[str]] = {}
         self.errors: dict[str, SourceError] = {}
+        self.models: dict[ClassInfo, object] = {}
+        """What the model worked out for each class, kept for as long as the files are."""
 
     def module_at(self, path: str) -> Module | None:
         """Return the parsed file, ``None`` when it cannot be parsed (kept in ``errors``)."""
@@ -665,7 +676,9 @@ class Project:
             base = directory
             for _ in range(level - 1):
                 base = os.path.dirname(base)
-            package = importer.name.split(".") if importer.is_package else importer.name.split(".")[:-1]
+            package = (
+                importer.name.split(".") if importer.is_package else importer.name.split(".")[:-1]
+            )
             kept = package[: len(package) - (level - 1)]
             rest = dotted.split(".")[len(kept) :] if dotted else []
             found = self._file(base, [part for part in rest if part])
@@ -735,6 +748,26 @@ class Project:
             method = symbol.lookup(name)
             return method if method is not None else External(f"{symbol.name}.{name}")
         return External(f"{symbol.name}.{name}")
+
+    def mentioning(self, pattern: re.Pattern[str]) -> list[Module]:
+        """Return the files of the project whose text a pattern is found in, sorted by path."""
+        found: list[Module] = []
+        known = {path for path, module in self._modules.items() if module is not None}
+        for path in sorted({*self._universe(), *known}):
+            module = self._modules.get(path)
+            if module is None:
+                try:
+                    with open(path, "rb") as file:
+                        text = file.read().decode("utf-8", "replace")
+                except OSError:
+                    continue
+                if pattern.search(text):
+                    module = self.module_at(path)
+            elif not pattern.search(module.source.text):
+                module = None
+            if module is not None:
+                found.append(module)
+        return found
 
     # Who inherits from whom -------------------------------------------------------------------
 

@@ -1,0 +1,163 @@
+"""One pass over a file: build what the rules ask for, ask them, and plan the fixes."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from lintmetrics import packs
+from lintmetrics.codemod import Fix
+from lintmetrics.config import Settings
+from lintmetrics.diagnostics import Diagnostic, Failure
+from lintmetrics.edits import CannotEdit
+from lintmetrics.model.flow import LightningClass, LogCall
+from lintmetrics.project import CallSite, ClassInfo, Module
+from lintmetrics.rule import Finding, Rule
+
+
+@functools.cache
+def _subject_type(code: str) -> type:
+    """Return the model type that a rule's ``check`` is annotated with."""
+    rule = packs.rules()[code]
+    hints = typing.get_type_hints(rule.check)
+    hints.pop("return", None)
+    if len(hints) != 1:
+        raise TypeError(f"{rule.code}: check takes one annotated parameter besides self")
+    found: type = next(iter(hints.values()))
+    return found
+
+
+def _subjects(module: Module, wanted: set[type]) -> Iterator[Any]:
+    """Yield the model objects of a file, of the wanted types only."""
+    if Module in wanted:
+        yield module
+    if CallSite in wanted:
+        for call in module.calls:
+            name = module.qualified(call.func)
+            if name is not None:
+                yield CallSite(module, call, name)
+    for cls in module.classes:
+        if ClassInfo in wanted:
+            yield cls
+        if (LightningClass in wanted or LogCall in wanted) and (
+            cls.is_lightning or cls.is_kind("Callback")
+        ):
+            model = LightningClass.of(cls)
+            if LightningClass in wanted:
+                yield model
+            if LogCall in wanted:
+                yield from model.log_calls
+
+
+def analyse(
+    module: Module, codes: Iterable[str], settings: Settings
+) -> tuple[list[Diagnostic], list[Failure]]:
+    """Return what the selected rules find in one file, with the plan that mends each finding.
+
+    A rule or codemod that crashes costs its own finding only, and is reported.
+    """
+    rules = packs.rules()
+    by_type: dict[type, list[Rule]] = {}
+    for code in sorted(codes):
+        by_type.setdefault(_subject_type(code), []).append(rules[code])
+    diagnostics: dict[tuple[Any, ...], Diagnostic] = {}
+    failures: list[Failure] = []
+    if not by_type:
+        return [], []
+    crashed: set[str] = set()
+
+    def crash(rule: Rule, node: ast.AST | None, error: BaseException) -> None:
+        if rule.code in crashed:
+            return
+        crashed.add(rule.code)
+        kind = type(error).__name__
+        failures.append(
+            Failure(
+                module.source.path,
+                f"rule {rule.code} ({rule.name}) crashed with {kind}: {error}; the other rules "
+                "went on, please report this with the file",
+                getattr(node, "lineno", None),
+                "LM000",
+            )
+        )
+
+    try:
+        for subject in _subjects(module, set(by_type)):
+            for rule in by_type.get(type(subject), ()):
+                try:
+                    for finding in rule.check(subject):
+                        diagnostic = diagnose(rule, finding, settings)
+                        diagnostics.setdefault(diagnostic.sort_key, diagnostic)
+                except (Exception, RecursionError) as error:
+                    crash(rule, subject.node, error)
+    except RecursionError:
+        failures.append(
+            Failure(
+                module.source.path,
+                "an expression is nested too deeply to be analysed; split it up or exclude the "
+                "file",
+                None,
+                "LM000",
+            )
+        )
+    return list(diagnostics.values()), failures
+
+
+def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[Fix | None, str, str]:
+    """Return ``(fix, name of the codemod, what blocks it)`` for a finding."""
+    if finding.blocked:
+        return None, "", finding.blocked
+    reasons: list[str] = []
+    for codemod in packs.codemods().get(rule.code, ()):
+        try:
+            planned = codemod.plan(finding, settings)
+        except CannotEdit as error:
+            reasons.append(str(error))
+            continue
+        if isinstance(planned, Fix):
+            if settings.style not in ("auto", planned.style) and planned.style:
+                continue
+            return planned, codemod.name, ""
+        reasons.append(planned.reason)
+    if not reasons:
+        reasons.append(finding.help or "no rewrite is known that is right without a person")
+    return None, "", reasons[0]
+
+
+def diagnose(rule: Rule, finding: Finding, settings: Settings) -> Diagnostic:
+    """Return a finding as plain data, with its fix planned."""
+    module, node = finding.place
+    source = module.source
+    if isinstance(node, ast.Module):
+        start = end = 0
+    else:
+        start, end = source.start(node), source.end(node)
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        # The name is the place; the whole body underlined helps nobody.
+        start = source.code.index(node.name, start + len("def"))
+        end = start + len(node.name)
+    fix, codemod, blocked = plan(rule, finding, settings)
+    first = source.line_of(start)
+    statement = first
+    if not isinstance(node, ast.Module):
+        statement = getattr(module.statement(node), "lineno", first)
+    return Diagnostic(
+        path=source.path,
+        code=rule.code,
+        name=rule.name,
+        message=finding.message,
+        help=finding.help,
+        consequence=finding.consequence or rule.consequence,
+        start=source.location(start),
+        end=source.location(end),
+        source_line=source.line_text(first),
+        fix=fix,
+        codemod=codemod,
+        blocked=blocked,
+        first_line=first,
+        last_line=source.line_of(max(start, end - 1)),
+        statement_line=statement,
+    )

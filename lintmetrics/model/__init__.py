@@ -1,0 +1,1 @@
+"""What the domain talks about: hooks, values and where they come from, metrics, log calls."""

@@ -1,0 +1,979 @@
+"""Where logged numbers come from: an interpreter of a module's hooks over abstract values.
+
+Each hook of a LightningModule is run on values that say what is known of them (``values``). Calls
+of the module's own methods and of the project's functions are followed with their arguments, so a
+shared step that is told its stage logs under the key of that stage. What is not understood is
+``UNKNOWN``, and rules stay quiet about it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from lintmetrics.edits import FunctionNode, default_of
+from lintmetrics.model import hooks, operations
+from lintmetrics.model.values import (
+    UNKNOWN,
+    Callee,
+    Const,
+    Elements,
+    Form,
+    Instance,
+    Map,
+    Metric,
+    Named,
+    Number,
+    SelfValue,
+    Seq,
+    SuperValue,
+    Text,
+    Value,
+    each,
+    merge,
+    options,
+    text_of,
+)
+from lintmetrics.project import ClassInfo, External, FunctionInfo, Module, ModuleName
+
+_DEPTH = 8  # Calls followed into each other.
+_BUDGET = 20_000  # Expressions looked at for one hook.
+_TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11.
+_SETUP = ("__init__", "setup", "configure_model", "on_fit_start", "on_train_start")
+
+
+@dataclass(frozen=True)
+class LogContext:
+    """One way in which a log call is reached.
+
+    Args:
+        hook: the hook that Lightning calls.
+        stage: ``train``, ``val``, ``test`` or ``predict``.
+        key: the key as a template, ``*`` for what is not known; ``None`` when nothing is known.
+        value: what is logged.
+        on_step, on_epoch: the levels, Lightning's defaults for the hook filled in; ``None`` when
+            the arguments are not constants.
+        reduce_fx: ``mean``, ``sum``, ``min``, ``max``, or ``?``.
+        conditional: whether it stands under a condition that was not decided.
+    """
+
+    hook: str
+    stage: str
+    key: str | None
+    value: Value
+    on_step: bool | None
+    on_epoch: bool | None
+    reduce_fx: str
+    conditional: bool
+
+    @property
+    def averaged(self) -> bool:
+        """Whether Lightning averages the values that this call logs over batches."""
+        return hooks.is_batch_hook(self.hook) and self.on_epoch is True and self.reduce_fx == "mean"
+
+
+@dataclass(frozen=True, eq=False)
+class LogCall:
+    """One key logged by one ``self.log`` or ``self.log_dict`` call, with all ways that lead to it.
+
+    Args:
+        cls: the module whose hooks were followed.
+        node: the call; ``module``: the file that holds it.
+        key_node, value_node: the expressions of key and value; ``value_node`` is ``None`` when
+            the value is not written in the call itself (an entry of a dict built elsewhere).
+        function: the function that holds the call.
+        entry: the entry's key for ``log_dict``, ``None`` for ``log``.
+        contexts: the ways that lead to it, in the order of Lightning's hooks.
+    """
+
+    cls: ClassInfo
+    module: Module = field(repr=False)
+    node: ast.Call
+    key_node: ast.expr | None
+    value_node: ast.expr | None
+    function: FunctionNode | None
+    entry: str | None
+    contexts: tuple[LogContext, ...]
+
+    @property
+    def is_dict(self) -> bool:
+        """Whether it is a ``log_dict`` call."""
+        return isinstance(self.node.func, ast.Attribute) and self.node.func.attr == "log_dict"
+
+    @property
+    def key(self) -> str:
+        """The key as the user would recognise it."""
+        keys = list(dict.fromkeys(c.key for c in self.contexts if c.key))
+        if len(keys) == 1:
+            return f'"{keys[0]}"'
+        if keys:
+            return " / ".join(f'"{key}"' for key in keys)
+        if self.key_node is not None:
+            return self.module.source.segment(self.key_node)
+        return self.module.source.segment(self.node.args[0]) if self.node.args else "a value"
+
+    def argument(self, name: str) -> ast.expr | None:
+        """Return a keyword argument of the call."""
+        for keyword in self.node.keywords:
+            if keyword.arg == name:
+                return keyword.value
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class MetricUse:
+    """A Metric object is called, updated, computed or reset.
+
+    Args:
+        operation: ``forward``, ``update``, ``compute`` or ``reset``.
+        metric: the object.
+        node: the call; ``module``: the file that holds it.
+        hook: the hook that leads to it.
+    """
+
+    operation: str
+    metric: Metric
+    node: ast.Call
+    module: Module = field(repr=False)
+    hook: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Append:
+    """A value is appended to a list that the module holds (``self.x.append(value)``)."""
+
+    attribute: str
+    value: Value
+    node: ast.Call
+    module: Module = field(repr=False)
+    hook: str = ""
+
+
+class _Return(Exception):
+    pass
+
+
+class _Budget(Exception):
+    pass
+
+
+@dataclass
+class _Frame:
+    """One function being run: its names, and where its ``super()`` starts."""
+
+    module: Module
+    function: FunctionNode | None
+    owner: ClassInfo | None
+    names: dict[str, Value]
+    returned: list[Value] = field(default_factory=list)
+    returns: list[ast.Return] = field(default_factory=list)
+    conditions: int = 0
+
+
+class LightningClass:
+    """What one LightningModule (or Callback) of the project logs.
+
+    A rule whose ``check`` takes a ``LightningClass`` is called once for each such class.
+
+    Args:
+        cls: the class.
+    """
+
+    def __init__(self, cls: ClassInfo) -> None:
+        self.cls = cls
+        self.attributes: dict[str, Value] = {}
+        self.uses: list[MetricUse] = []
+        self.appends: list[Append] = []
+        self.returned: dict[str, Value] = {}
+        self._logs: dict[tuple[int, str | None], list[tuple[LogCall, LogContext]]] = {}
+        self._hook = ""
+        self._depth = 0
+        self._spent = 0
+        self._running: list[ast.AST] = []
+        self._run()
+
+    @classmethod
+    def of(cls, info: ClassInfo) -> LightningClass:
+        """Return the model of a class, made once."""
+        known = info.module.project.models
+        model = known.get(info)
+        if model is None:
+            model = known[info] = cls(info)
+        assert isinstance(model, LightningClass)
+        return model
+
+    @property
+    def module(self) -> Module:
+        """The file that holds the class."""
+        return self.cls.module
+
+    @property
+    def node(self) -> ast.AST:
+        """The class statement."""
+        return self.cls.node
+
+    @cached_property
+    def log_calls(self) -> list[LogCall]:
+        """Every key that the class logs, in order of file and line."""
+        calls = []
+        for group in self._logs.values():
+            first = group[0][0]
+            calls.append(replace(first, contexts=tuple(context for _, context in group)))
+        return sorted(calls, key=lambda c: (c.module.path, c.node.lineno, c.node.col_offset))
+
+    # Running hooks --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        for name in _SETUP:
+            self._start(name, {})
+        for name in hooks.LOG_HOOKS:
+            if name in hooks.EPOCH_END:
+                outputs = self.returned.get(hooks.EPOCH_END[name], UNKNOWN)
+                if name == "training_epoch_end":
+                    outputs = each(outputs, operations.as_training_output)
+                self._start(name, {0: Elements(outputs, per_batch=True)})
+            elif name.startswith("on_") and name.endswith("_epoch_end"):
+                stage = {"train": "training"}.get(name.split("_")[1], name.split("_")[1])
+                self._collect_appends()
+                outputs = self.returned.get(f"{stage}_step", UNKNOWN)
+                self._start(name, {0: Elements(outputs, per_batch=True)})
+            else:
+                self._start(name, {})
+
+    def _collect_appends(self) -> None:
+        """Give each list that the steps filled its elements."""
+        found: dict[str, list[Value]] = {}
+        for append in self.appends:
+            if hooks.is_batch_hook(append.hook):
+                found.setdefault(append.attribute, []).append(append.value)
+        for attribute, values in found.items():
+            self.attributes[attribute] = Elements(merge(values), per_batch=True)
+
+    def _start(self, name: str, given: dict[int, Value]) -> None:
+        info = self.cls.lookup(name)
+        if info is None or info.cls is None:
+            return
+        self._hook = name
+        self._depth = 0
+        self._spent = 0
+        self._running = []
+        saved = dict(self.attributes)
+        arguments: list[Value] = []
+        if hooks.is_batch_hook(name):
+            arguments = [Number(Form.DATA), UNKNOWN]
+            if name.startswith("on_") or name.endswith("_step_end"):
+                arguments = [UNKNOWN, Number(Form.DATA), UNKNOWN]
+        for position, value in given.items():
+            while len(arguments) <= position:
+                arguments.append(UNKNOWN)
+            arguments[position] = value
+        if self.cls.is_kind("Callback") and not self.cls.is_kind("LightningModule"):
+            arguments = [UNKNOWN, SelfValue(), *arguments]
+        try:
+            self.returned[name] = self._enter(info, arguments, {}, True)
+        except _Budget:
+            pass
+        if name not in _SETUP:
+            # What a hook assigns is not what the next hook finds: keep what setup made.
+            self.attributes = {**self.attributes, **saved}
+
+    def _enter(
+        self,
+        info: FunctionInfo,
+        arguments: Sequence[Value],
+        keywords: dict[str, Value],
+        bound: bool,
+        closure: Sequence[tuple[str, Value]] = (),
+    ) -> Value:
+        """Run a function of the project and return what it returns."""
+        node = info.node
+        if self._depth >= _DEPTH or self._running.count(node) > 1:
+            return UNKNOWN
+        names: dict[str, Value] = dict(closure)
+        parameters = [*node.args.posonlyargs, *node.args.args]
+        static = any(
+            isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list
+        )
+        queue = list(arguments)
+        if bound and not static:
+            queue.insert(0, SelfValue())
+        frame = _Frame(info.module, node, info.cls, names)
+        for parameter in parameters:
+            if queue:
+                names[parameter.arg] = queue.pop(0)
+            elif parameter.arg in keywords:
+                names[parameter.arg] = keywords.pop(parameter.arg)
+            else:
+                names[parameter.arg] = self._default(frame, node, parameter.arg)
+        for parameter in node.args.kwonlyargs:
+            names[parameter.arg] = (
+                keywords.pop(parameter.arg)
+                if parameter.arg in keywords
+                else self._default(frame, node, parameter.arg)
+            )
+        if node.args.vararg:
+            names[node.args.vararg.arg] = Seq(tuple(queue))
+        if node.args.kwarg:
+            names[node.args.kwarg.arg] = Map(tuple(keywords.items()))
+        self._depth += 1
+        self._running.append(node)
+        try:
+            self._block(frame, node.body)
+            finished = True
+        except _Return:
+            finished = False
+        finally:
+            self._depth -= 1
+            self._running.pop()
+        values = list(frame.returned)
+        if finished and values:
+            # Falling off the end gives None, which Lightning takes as "no output".
+            values = [value for value in values if value != Const(None)] or [Const(None)]
+        if not values:
+            return Const(None)
+        return merge(values)
+
+    def _default(self, frame: _Frame, node: FunctionNode, name: str) -> Value:
+        default = default_of(node, name)
+        return self._eval(frame, default) if isinstance(default, ast.Constant) else UNKNOWN
+
+    # Statements -----------------------------------------------------------------------------
+
+    def _block(self, frame: _Frame, body: Sequence[ast.stmt]) -> None:
+        for statement in body:
+            self._statement(frame, statement)
+
+    def _statement(self, frame: _Frame, node: ast.stmt) -> None:
+        if isinstance(node, ast.Expr):
+            self._eval(frame, node.value)
+        elif isinstance(node, ast.Assign):
+            value = self._eval(frame, node.value)
+            for target in node.targets:
+                self._bind(frame, target, value)
+        elif isinstance(node, ast.AnnAssign):
+            if node.value is not None:
+                self._bind(frame, node.target, self._eval(frame, node.value))
+        elif isinstance(node, ast.AugAssign):
+            before = self._eval(frame, _as_load(node.target))
+            value = self._eval(frame, node.value)
+            if isinstance(node.op, ast.Add) and isinstance(value, Number):
+                value = operations.accumulate(before, value, self._loop(frame) == "batches")
+            else:
+                value = operations.binary(
+                    node.op,
+                    before,
+                    value,
+                    ast.BinOp(node.target, node.op, node.value),
+                    frame.module,
+                )
+            self._bind(frame, node.target, value)
+        elif isinstance(node, ast.Return):
+            value = self._eval(frame, node.value) if node.value else Const(None)
+            frame.returned.append(value)
+            frame.returns.append(node)
+            raise _Return
+        elif isinstance(node, ast.If):
+            self._if(frame, node)
+        elif isinstance(node, (ast.For, ast.AsyncFor)):
+            self._for(frame, node)
+        elif isinstance(node, ast.While):
+            self._eval(frame, node.test)
+            self._branches(frame, [node.body, node.orelse], always=False)
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            for item in node.items:
+                value = self._eval(frame, item.context_expr)
+                if item.optional_vars is not None:
+                    self._bind(frame, item.optional_vars, value)
+            self._block(frame, node.body)
+        elif isinstance(node, _TRY):
+            handlers = [handler.body for handler in node.handlers]
+            self._branches(frame, [[*node.body, *node.orelse], *handlers], always=True)
+            self._block(frame, node.finalbody)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            info = FunctionInfo(frame.module, node, frame.owner)
+            frame.names[node.name] = Callee(info, False, tuple(frame.names.items()))
+        elif isinstance(node, ast.Raise):
+            raise _Return
+        elif isinstance(node, ast.Match):
+            subject = self._eval(frame, node.subject)
+            bodies = []
+            for case in node.cases:
+                pattern = case.pattern
+                if isinstance(pattern, ast.MatchValue) and isinstance(subject, Const):
+                    wanted = self._eval(frame, pattern.value)
+                    if isinstance(wanted, Const) and wanted.value != subject.value:
+                        continue
+                bodies.append(case.body)
+            self._branches(frame, [*bodies, []], always=False)
+        elif isinstance(node, ast.Delete):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    frame.names.pop(target.id, None)
+
+    @staticmethod
+    def _loop(frame: _Frame) -> str:
+        """Return ``batches`` in a loop over step outputs, ``other`` in another, else nothing."""
+        mark = frame.names.get("\0loop")
+        return str(mark.value) if isinstance(mark, Const) else ""
+
+    def _if(self, frame: _Frame, node: ast.If) -> None:
+        test = operations.truth(self._eval(frame, node.test))
+        if test is True:
+            self._block(frame, node.body)
+        elif test is False:
+            self._block(frame, node.orelse)
+        else:
+            self._branches(frame, [node.body, node.orelse], always=True)
+
+    def _branches(self, frame: _Frame, bodies: Sequence[Sequence[ast.stmt]], always: bool) -> None:
+        """Run bodies of which any may run, and join what the names then stand for."""
+        before = dict(frame.names)
+        attributes = dict(self.attributes)
+        ends: list[tuple[dict[str, Value], dict[str, Value]]] = []
+        if not always:
+            ends.append((before, attributes))
+        frame.conditions += 1
+        for body in bodies:
+            frame.names = dict(before)
+            self.attributes = dict(attributes)
+            try:
+                self._block(frame, body)
+            except _Return:
+                continue
+            ends.append((frame.names, self.attributes))
+        frame.conditions -= 1
+        if not ends:
+            raise _Return
+        frame.names = self._join([names for names, _ in ends])
+        self.attributes = self._join([held for _, held in ends])
+
+    @staticmethod
+    def _join(ends: list[dict[str, Value]]) -> dict[str, Value]:
+        if len(ends) == 1:
+            return ends[0]
+        joined: dict[str, Value] = {}
+        for names in ends:
+            for name in names:
+                if name not in joined:
+                    values = [end[name] for end in ends if name in end]
+                    first = values[0]
+                    joined[name] = (
+                        first
+                        if all(value is first or value == first for value in values[1:])
+                        else operations.join(values)
+                    )
+        return joined
+
+    def _for(self, frame: _Frame, node: ast.For | ast.AsyncFor) -> None:
+        iterable = self._eval(frame, node.iter)
+        items = operations.items_of(iterable)
+        per_batch = isinstance(iterable, Elements) and iterable.per_batch
+        if items is not None and len(items) <= 12:
+            for item in items:
+                self._bind(frame, node.target, item)
+                try:
+                    self._block(frame, node.body)
+                except _Return:
+                    break
+            self._block(frame, node.orelse)
+            return
+        outer = frame.names.get("\0loop")
+        self._bind(frame, node.target, operations.element_of(iterable))
+        frame.names["\0loop"] = Const("batches" if per_batch else "other")
+        self._branches(frame, [node.body], always=False)
+        frame.names.pop("\0loop", None)
+        if outer is not None:
+            frame.names["\0loop"] = outer
+        self._block(frame, node.orelse)
+
+    def _bind(self, frame: _Frame, target: ast.expr, value: Value) -> None:
+        if isinstance(target, ast.Name):
+            frame.names[target.id] = value
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            parts = operations.unpack(value, len(target.elts))
+            for item, part in zip(target.elts, parts, strict=True):
+                self._bind(frame, item.value if isinstance(item, ast.Starred) else item, part)
+        elif isinstance(target, ast.Attribute):
+            if isinstance(self._eval(frame, target.value), SelfValue):
+                self.attributes[target.attr] = operations.held(value, target.attr)
+        elif isinstance(target, ast.Subscript):
+            key = self._eval(frame, target.slice)
+            holder = self._eval(frame, target.value)
+            changed = operations.with_item(holder, key, value)
+            if isinstance(target.value, (ast.Name, ast.Attribute)):
+                self._bind(frame, target.value, changed)
+
+    # Expressions ----------------------------------------------------------------------------
+
+    def _eval(self, frame: _Frame, node: ast.expr) -> Value:
+        self._spent += 1
+        if self._spent > _BUDGET:
+            raise _Budget
+        method = getattr(self, f"_eval_{type(node).__name__.lower()}", None)
+        if method is None:
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.expr):
+                    self._eval(frame, child)
+            return UNKNOWN
+        value: Value = method(frame, node)
+        return value
+
+    def _eval_constant(self, frame: _Frame, node: ast.Constant) -> Value:
+        return Const(node.value)
+
+    def _eval_name(self, frame: _Frame, node: ast.Name) -> Value:
+        value = frame.names.get(node.id)
+        if value is not None:
+            return value
+        return self._symbol(frame, node)
+
+    def _symbol(self, frame: _Frame, node: ast.expr) -> Value:
+        symbol = frame.module.resolve(node)
+        if isinstance(symbol, FunctionInfo):
+            return Callee(symbol)
+        if isinstance(symbol, (External, ModuleName, ClassInfo)):
+            return Named(symbol.name)
+        if symbol is None and isinstance(node, ast.Name):
+            constant = frame.module.constant(node.id)
+            if constant is not None:
+                return Const(constant)
+            return Named(f"builtins.{node.id}")
+        return UNKNOWN
+
+    def _eval_attribute(self, frame: _Frame, node: ast.Attribute) -> Value:
+        owner = self._eval(frame, node.value)
+        if isinstance(owner, SelfValue):
+            return self._attribute_of_self(frame, node)
+        if isinstance(owner, SuperValue):
+            return UNKNOWN
+        if isinstance(owner, Named):
+            return (
+                self._symbol(frame, node) if _is_chain(node) else Named(f"{owner.name}.{node.attr}")
+            )
+        return each(owner, lambda value: operations.attribute(value, node, frame.module))
+
+    def _attribute_of_self(self, frame: _Frame, node: ast.Attribute) -> Value:
+        if node.attr in self.attributes:
+            return self.attributes[node.attr]
+        if node.attr == "training" and self._hook:
+            return Const(hooks.stage_of(self._hook) == "train" and self._hook not in _SETUP)
+        info = self.cls.lookup(node.attr)
+        if info is not None:
+            decorators = {ast.unparse(d).rsplit(".", 1)[-1] for d in info.node.decorator_list}
+            if decorators & {"property", "cached_property"}:
+                return self._enter(info, [], {}, True)
+            return Callee(info, True)
+        for cls in self.cls.mro():
+            if node.attr in cls.assigned:
+                value = cls.assigned[node.attr]
+                return Const(value.value) if isinstance(value, ast.Constant) else UNKNOWN
+        return UNKNOWN
+
+    def _eval_subscript(self, frame: _Frame, node: ast.Subscript) -> Value:
+        owner = self._eval(frame, node.value)
+        key = self._eval(frame, node.slice)
+        return each(owner, lambda value: operations.item(value, key, node))
+
+    def _eval_tuple(self, frame: _Frame, node: ast.Tuple) -> Value:
+        return self._sequence(frame, node.elts)
+
+    def _eval_list(self, frame: _Frame, node: ast.List) -> Value:
+        return self._sequence(frame, node.elts)
+
+    def _eval_set(self, frame: _Frame, node: ast.Set) -> Value:
+        return self._sequence(frame, node.elts)
+
+    def _sequence(self, frame: _Frame, elements: Sequence[ast.expr]) -> Value:
+        items: list[Value] = []
+        for element in elements:
+            if isinstance(element, ast.Starred):
+                inner = operations.items_of(self._eval(frame, element.value))
+                if inner is None:
+                    return UNKNOWN
+                items += inner
+            else:
+                items.append(self._eval(frame, element))
+        return Seq(tuple(items))
+
+    def _eval_dict(self, frame: _Frame, node: ast.Dict) -> Value:
+        found = Map(())
+        for key, item in zip(node.keys, node.values, strict=True):
+            value = self._eval(frame, item)
+            if key is None:
+                found = operations.updated(found, value)
+                continue
+            name = text_of(self._eval(frame, key))
+            found = replace(found, open=True) if name is None else found.with_item(name, value)
+        return found
+
+    def _eval_joinedstr(self, frame: _Frame, node: ast.JoinedStr) -> Value:
+        parts: list[str | None] = []
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                parts.append(str(part.value))
+                continue
+            assert isinstance(part, ast.FormattedValue)
+            value = self._eval(frame, part.value)
+            if part.format_spec is None and isinstance(value, Const):
+                parts.append(str(value.value))
+            elif part.format_spec is None and isinstance(value, Text):
+                parts += value.parts
+            else:
+                parts.append(None)
+        return operations.text(parts)
+
+    def _eval_ifexp(self, frame: _Frame, node: ast.IfExp) -> Value:
+        test = operations.truth(self._eval(frame, node.test))
+        if test is not None:
+            return self._eval(frame, node.body if test else node.orelse)
+        return merge([self._eval(frame, node.body), self._eval(frame, node.orelse)])
+
+    def _eval_boolop(self, frame: _Frame, node: ast.BoolOp) -> Value:
+        values = [self._eval(frame, value) for value in node.values]
+        truths = [operations.truth(value) for value in values]
+        if isinstance(node.op, ast.And):
+            if False in truths:
+                return Const(False)
+            return Const(True) if all(t is True for t in truths) else UNKNOWN
+        if True in truths and truths.index(True) == 0:
+            return values[0]
+        if all(t is False for t in truths):
+            return Const(False)
+        return UNKNOWN
+
+    def _eval_unaryop(self, frame: _Frame, node: ast.UnaryOp) -> Value:
+        value = self._eval(frame, node.operand)
+        if isinstance(node.op, ast.Not):
+            truth = operations.truth(value)
+            return UNKNOWN if truth is None else Const(not truth)
+        if isinstance(value, Const) and isinstance(value.value, (int, float)):
+            return Const(-value.value) if isinstance(node.op, ast.USub) else value
+        return value
+
+    def _eval_compare(self, frame: _Frame, node: ast.Compare) -> Value:
+        left = self._eval(frame, node.left)
+        rights = [self._eval(frame, right) for right in node.comparators]
+        return operations.compare(left, node.ops, rights)
+
+    def _eval_binop(self, frame: _Frame, node: ast.BinOp) -> Value:
+        left = self._eval(frame, node.left)
+        right = self._eval(frame, node.right)
+        return operations.binary(node.op, left, right, node, frame.module)
+
+    def _eval_namedexpr(self, frame: _Frame, node: ast.NamedExpr) -> Value:
+        value = self._eval(frame, node.value)
+        self._bind(frame, node.target, value)
+        return value
+
+    def _eval_await(self, frame: _Frame, node: ast.Await) -> Value:
+        return self._eval(frame, node.value)
+
+    def _eval_starred(self, frame: _Frame, node: ast.Starred) -> Value:
+        return self._eval(frame, node.value)
+
+    def _eval_lambda(self, frame: _Frame, node: ast.Lambda) -> Value:
+        return UNKNOWN
+
+    def _comprehension(
+        self, frame: _Frame, generators: list[ast.comprehension], elements: list[ast.expr]
+    ) -> tuple[list[list[Value]] | None, list[Value], bool]:
+        """Run a comprehension: known items, else one element that stands for all."""
+        first, *rest = generators
+        iterable = self._eval(frame, first.iter)
+        items = operations.items_of(iterable)
+        saved = dict(frame.names)
+        try:
+            if items is not None and len(items) <= 12 and not rest and not first.ifs:
+                known = []
+                for item in items:
+                    self._bind(frame, first.target, item)
+                    known.append([self._eval(frame, element) for element in elements])
+                return known, [], False
+            per_batch = isinstance(iterable, Elements) and iterable.per_batch and not rest
+            self._bind(frame, first.target, operations.element_of(iterable))
+            for generator in rest:
+                inner = self._eval(frame, generator.iter)
+                self._bind(frame, generator.target, operations.element_of(inner))
+            for generator in generators:
+                for condition in generator.ifs:
+                    self._eval(frame, condition)
+            return None, [self._eval(frame, element) for element in elements], per_batch
+        finally:
+            frame.names = saved
+
+    def _eval_listcomp(self, frame: _Frame, node: ast.ListComp) -> Value:
+        known, element, per_batch = self._comprehension(frame, node.generators, [node.elt])
+        if known is not None:
+            return Seq(tuple(values[0] for values in known))
+        return Elements(element[0], per_batch)
+
+    def _eval_generatorexp(self, frame: _Frame, node: ast.GeneratorExp) -> Value:
+        known, element, per_batch = self._comprehension(frame, node.generators, [node.elt])
+        if known is not None:
+            return Seq(tuple(values[0] for values in known))
+        return Elements(element[0], per_batch)
+
+    def _eval_dictcomp(self, frame: _Frame, node: ast.DictComp) -> Value:
+        known, element, _ = self._comprehension(frame, node.generators, [node.key, node.value])
+        if known is not None:
+            found = Map(())
+            for key, value in known:
+                name = text_of(key)
+                found = replace(found, open=True) if name is None else found.with_item(name, value)
+            return found
+        name = text_of(element[0])
+        if name is not None:
+            return Map(((name, element[1]),), open=True)
+        return Elements(element[1])
+
+    # Calls ----------------------------------------------------------------------------------
+
+    def _eval_call(self, frame: _Frame, node: ast.Call) -> Value:
+        function = node.func
+        if isinstance(function, ast.Name) and function.id == "super":
+            return SuperValue(frame.owner) if frame.owner else UNKNOWN
+        if isinstance(function, ast.Attribute):
+            owner = self._eval(frame, function.value)
+            if isinstance(owner, SelfValue) and function.attr in ("log", "log_dict"):
+                if self.cls.lookup(function.attr) is None:
+                    self._log(frame, node, function.attr == "log_dict")
+                    return Const(None)
+            if isinstance(owner, SuperValue):
+                return self._call_super(frame, node, owner, function.attr)
+            if not isinstance(owner, (SelfValue, Named)):
+                arguments, keywords = self._arguments(frame, node)
+                return self._call_method(frame, node, owner, function, arguments, keywords)
+        arguments, keywords = self._arguments(frame, node)
+        target = self._eval(frame, function)
+        return each(target, lambda value: self._call(frame, node, value, arguments, dict(keywords)))
+
+    def _arguments(self, frame: _Frame, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:
+        arguments: list[Value] = []
+        for argument in node.args:
+            if isinstance(argument, ast.Starred):
+                inner = operations.items_of(self._eval(frame, argument.value))
+                arguments += inner if inner is not None else []
+                if inner is None:
+                    break
+            else:
+                arguments.append(self._eval(frame, argument))
+        keywords: dict[str, Value] = {}
+        for keyword in node.keywords:
+            value = self._eval(frame, keyword.value)
+            if keyword.arg is not None:
+                keywords[keyword.arg] = value
+            elif isinstance(value, Map):
+                keywords.update(value.items)
+        return arguments, keywords
+
+    def _call_super(self, frame: _Frame, node: ast.Call, owner: SuperValue, name: str) -> Value:
+        arguments, keywords = self._arguments(frame, node)
+        order = self.cls.mro()
+        start = order.index(owner.after) + 1 if owner.after in order else len(order)
+        for cls in order[start:]:
+            info = cls.own(name)
+            if info is not None:
+                return self._enter(info, arguments, keywords, True)
+        return UNKNOWN
+
+    def _call(
+        self,
+        frame: _Frame,
+        node: ast.Call,
+        target: Value,
+        arguments: list[Value],
+        keywords: dict[str, Value],
+    ) -> Value:
+        if isinstance(target, Callee):
+            return self._enter(target.function, arguments, keywords, target.bound, target.closure)
+        if isinstance(target, SelfValue):
+            return operations.opaque(arguments, keywords)
+        if isinstance(target, Metric):
+            return self._use(frame, node, target, "forward")
+        if isinstance(target, Named):
+            made = self._construct(frame, node, target.name, arguments, keywords)
+            if made is not None:
+                return made
+            return operations.call(target.name, node, frame.module, arguments, keywords)
+        return operations.call_object(target, node, frame.module, arguments, keywords)
+
+    def _construct(
+        self,
+        frame: _Frame,
+        node: ast.Call,
+        name: str,
+        arguments: list[Value],
+        keywords: dict[str, Value],
+    ) -> Value | None:
+        """Return the object that calling a class makes, ``None`` for what is no class."""
+        symbol = frame.module.resolve(node.func) if _is_chain(node.func) else None
+        if isinstance(symbol, ClassInfo):
+            if symbol.is_kind("Metric"):
+                return Metric(symbol.name, node, frame.module, custom=symbol)
+            return operations.opaque(arguments, keywords, data_only=True)
+        return operations.construct(name, node, frame.module, arguments, keywords)
+
+    def _call_method(
+        self,
+        frame: _Frame,
+        node: ast.Call,
+        owner: Value,
+        function: ast.Attribute,
+        arguments: list[Value],
+        keywords: dict[str, Value],
+    ) -> Value:
+        name = function.attr
+        if name in ("append", "extend", "update", "setdefault", "insert", "pop", "clear"):
+            changed = operations.mutated(owner, name, arguments, keywords, self._loop(frame))
+            attribute = _self_attribute(function.value)
+            if name == "append" and attribute and len(arguments) == 1:
+                held = self._eval(frame, function.value)
+                if not isinstance(held, Metric):
+                    self.appends.append(
+                        Append(attribute, arguments[0], node, frame.module, self._hook)
+                    )
+            if changed is not None and isinstance(function.value, (ast.Name, ast.Attribute)):
+                self._bind(frame, function.value, changed)
+                return UNKNOWN
+
+        def one(value: Value) -> Value:
+            if isinstance(value, Metric):
+                if name in ("update", "compute", "reset", "forward"):
+                    return self._use(frame, node, value, name)
+                return operations.metric_method(value, name, node, frame.module, keywords)
+            if (
+                isinstance(value, Elements)
+                and isinstance(value.of, Metric)
+                and name in ("update", "compute", "reset", "forward")
+            ):
+                return self._use(frame, node, value.of, name)
+            if isinstance(value, Instance):
+                return operations.instance_method(
+                    value, name, node, frame.module, arguments, keywords
+                )
+            return operations.method(value, name, node, frame.module, arguments, keywords)
+
+        return each(owner, one)
+
+    def _use(self, frame: _Frame, node: ast.Call, metric: Metric, operation: str) -> Value:
+        self.uses.append(MetricUse(operation, metric, node, frame.module, self._hook))
+        if operation in ("update", "reset"):
+            return Const(None)
+        return operations.metric_value(metric, operation, node, frame.module)
+
+    # Log calls ------------------------------------------------------------------------------
+
+    def _log(self, frame: _Frame, node: ast.Call, is_dict: bool) -> None:
+        arguments = {"name": 0, "value": 1} if not is_dict else {"dictionary": 0}
+        nodes: dict[str, ast.expr] = {}
+        for name, position in arguments.items():
+            if position < len(node.args) and not isinstance(node.args[position], ast.Starred):
+                nodes[name] = node.args[position]
+        for keyword in node.keywords:
+            if keyword.arg:
+                nodes[keyword.arg] = keyword.value
+        values = {name: self._eval(frame, expr) for name, expr in nodes.items()}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                splat = self._eval(frame, keyword.value)
+                if isinstance(splat, Map) and not splat.open:
+                    values = {**dict(splat.items), **values}
+                else:
+                    values.setdefault("on_step", UNKNOWN)
+                    values.setdefault("on_epoch", UNKNOWN)
+                    values.setdefault("reduce_fx", UNKNOWN)
+        on_step, on_epoch = self._levels(values)
+        reduce_fx = _reduction(values.get("reduce_fx", Const("mean")))
+
+        def record(
+            entry: str | None,
+            key: Value,
+            value: Value,
+            key_node: ast.expr | None,
+            value_node: ast.expr | None,
+        ) -> None:
+            for option in options(key):
+                context = LogContext(
+                    self._hook,
+                    hooks.stage_of(self._hook),
+                    text_of(option),
+                    value,
+                    on_step,
+                    on_epoch,
+                    reduce_fx,
+                    frame.conditions > 0,
+                )
+                call = LogCall(
+                    self.cls, frame.module, node, key_node, value_node, frame.function, entry, ()
+                )
+                group = self._logs.setdefault((id(node), entry), [])
+                if not any(known == context for _, known in group):
+                    group.append((call, context))
+
+        if not is_dict:
+            record(
+                None,
+                values.get("name", UNKNOWN),
+                values.get("value", UNKNOWN),
+                nodes.get("name"),
+                nodes.get("value"),
+            )
+            return
+        dictionary = nodes.get("dictionary")
+        written = _entries(dictionary)
+        for option in options(values.get("dictionary", UNKNOWN)):
+            if isinstance(option, Map) and option.items:
+                for key, value in option.items:
+                    key_node, value_node = written.get(key, (None, None))
+                    record(key, Const(key), value, key_node, value_node)
+            else:
+                record(None, UNKNOWN, option, None, dictionary)
+
+    def _levels(self, values: dict[str, Value]) -> tuple[bool | None, bool | None]:
+        step, epoch = hooks.default_levels(self._hook)
+
+        def level(name: str, default: bool) -> bool | None:
+            value = values.get(name, Const(None))
+            if isinstance(value, Const) and (value.value is None or isinstance(value.value, bool)):
+                return default if value.value is None else value.value
+            return None
+
+        return level("on_step", step), level("on_epoch", epoch)
+
+
+def _reduction(value: Value) -> str:
+    if isinstance(value, Const) and isinstance(value.value, str):
+        return {"avg": "mean"}.get(value.value.lower(), value.value.lower())
+    if isinstance(value, Named):
+        return value.name.rsplit(".", 1)[-1]
+    return "?"
+
+
+def _entries(node: ast.expr | None) -> dict[str, tuple[ast.expr, ast.expr]]:
+    found: dict[str, tuple[ast.expr, ast.expr]] = {}
+    if isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                found[key.value] = (key, value)
+    return found
+
+
+def _is_chain(node: ast.expr) -> bool:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)
+
+
+def _self_attribute(node: ast.expr) -> str | None:
+    """Return ``x`` for ``self.x`` and ``self.x[...]``."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return node.attr if node.value.id == "self" else None
+    return None
+
+
+def _as_load(node: ast.expr) -> ast.expr:
+    return node

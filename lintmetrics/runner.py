@@ -1,0 +1,486 @@
+"""Check and fix the files of a project: gate, workers, rounds, and totals that close."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from lintmetrics import gate
+from lintmetrics.codemod import Relation
+from lintmetrics.config import Settings
+from lintmetrics.diagnostics import Diagnostic, Failure, Report
+from lintmetrics.errors import SourceError
+from lintmetrics.sources import (
+    DiscoveredFile,
+    decode,
+    discover,
+    read_bytes,
+    shown,
+    shown_bytes,
+    write,
+)
+
+if TYPE_CHECKING:
+    from lintmetrics.project import Project
+    from lintmetrics.source import Source
+
+Progress = Callable[[int, int], None]
+SettingsFor = Callable[[str], Settings]
+
+_ROUNDS = 40  # A fix that is still not at rest after so many rounds never will be.
+_WORTH_WORKERS = 24  # Below this many files a second process costs more than it brings.
+
+
+class _Files:
+    """The files of a run: their bytes as they are now, and their trees, kept between rounds."""
+
+    def __init__(self, files: Sequence[DiscoveredFile], settings_for: SettingsFor) -> None:
+        self.given = {file.path: file for file in files}
+        self.settings_for = settings_for
+        self.edited: dict[str, bytes] = {}
+        self._trees: dict[str, tuple[Source, ast.Module]] = {}
+        self._cwd = os.getcwd()
+        self._universe: list[str] | None = None
+        self.by_shown = {file.shown: file for file in files}
+
+    def file(self, path: str) -> DiscoveredFile:
+        """Return a file by its absolute path, also one that was not given."""
+        return self.given.get(path) or DiscoveredFile(path, shown(path, self._cwd))
+
+    def data(self, path: str) -> bytes:
+        """Return the bytes of a file as they are after the edits made so far."""
+        known = self.edited.get(path)
+        return read_bytes(self.file(path)) if known is None else known
+
+    def edit(self, path: str, data: bytes) -> None:
+        """Give a file other bytes, in memory."""
+        self.edited[path] = data
+        self._trees.pop(path, None)
+
+    def read(self, path: str) -> tuple[Source, ast.Module]:
+        """Return ``(source, tree)`` of a file."""
+        from lintmetrics import syntax
+
+        known = self._trees.get(path)
+        if known is None:
+            source = decode(self.data(path), self.file(path).shown)
+            known = self._trees[path] = (source, syntax.parse(source))
+        return known
+
+    def universe(self) -> Iterable[str]:
+        """Return the Python files of the whole project, for questions about subclasses."""
+        if self._universe is None:
+            paths = set(self.given)
+            roots = {_root_of(path) for path in list(paths)[:200]}
+            for root in sorted(roots):
+                if sum(path.startswith(root + os.sep) for path in paths) > 200:
+                    continue  # A whole tree was given; it is its own universe.
+                found, _ = discover([root], self.settings_for)
+                paths.update(file.path for file in found)
+            self._universe = sorted(path for path in paths if path.endswith(".py"))
+        return self._universe
+
+    def project(self, settings: Settings) -> Project:
+        """Return a project that reads the files as they are now."""
+        from lintmetrics.project import Project
+
+        return Project(self.read, self.universe, None, settings.lightning_bases)
+
+
+def _root_of(path: str) -> str:
+    from lintmetrics.project import project_root
+
+    return project_root(path)
+
+
+def _gated(files: _Files, report: Report) -> list[str]:
+    """Return the paths worth parsing, and report those that cannot be read."""
+    chosen: list[str] = []
+    library = False
+    for path, file in files.given.items():
+        try:
+            data = read_bytes(file)
+        except SourceError as error:
+            report.failures.append(Failure(file.shown, error.reason, error.line))
+            continue
+        named = gate.names_a_library(data)
+        library = library or named
+        if named or gate.is_interesting(data):
+            chosen.append(path)
+    if not library and len(files.given) > len(chosen) and not _has_bases(files, chosen):
+        # A tree that names neither library has nothing to say, whatever its methods are called.
+        return []
+    return chosen
+
+
+def _has_bases(files: _Files, paths: Sequence[str]) -> bool:
+    return any(files.settings_for(path).lightning_bases for path in paths)
+
+
+def _codes(settings: Settings, path: str) -> frozenset[str]:
+    from lintmetrics import packs
+
+    return packs.selected(settings.select, (*settings.ignore, *settings.ignored_at(path)))
+
+
+_Result = tuple[str, list[Diagnostic], list[Failure]]
+
+
+class _Analyst:
+    """Analyses files one by one; one project for each set of settings."""
+
+    def __init__(self, files: _Files) -> None:
+        self._files = files
+        self._projects: dict[frozenset[str], Project] = {}
+
+    def __call__(self, path: str) -> _Result:
+        from lintmetrics.analysis import analyse
+
+        settings = self._files.settings_for(path)
+        key = frozenset(settings.lightning_bases)
+        project = self._projects.get(key)
+        if project is None:
+            project = self._projects[key] = self._files.project(settings)
+        module = project.module_at(path)
+        if module is None:
+            error = project.errors[path]
+            return path, [], [Failure(error.path, error.reason, error.line)]
+        diagnostics, failures = analyse(module, _codes(settings, path), settings)
+        return path, diagnostics, failures
+
+
+_worker: _Analyst | None = None
+
+
+def _start_worker(files: Sequence[DiscoveredFile], settings_for: SettingsFor) -> None:
+    import gc
+    import signal
+
+    global _worker
+    # The parent tells the user about Ctrl-C; workers just end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+    _worker = _Analyst(_Files(files, settings_for))
+
+
+def _work(path: str) -> _Result:
+    assert _worker is not None
+    return _worker(path)
+
+
+def _analyse_all(
+    files: _Files, paths: Sequence[str], jobs: int, progress: Progress | None
+) -> list[_Result]:
+    results: list[_Result] = []
+    if jobs > 1 and len(paths) >= _WORTH_WORKERS and not files.edited:
+        from concurrent.futures import ProcessPoolExecutor
+
+        chunk = max(1, min(16, len(paths) // (jobs * 4)))
+        with ProcessPoolExecutor(
+            jobs, None, _start_worker, (list(files.given.values()), files.settings_for)
+        ) as pool:
+            for result in pool.map(_work, paths, chunksize=chunk):
+                results.append(result)
+                if progress:
+                    progress(len(results), len(paths))
+        return results
+    import gc
+
+    analyst = _Analyst(files)
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for path in paths:
+            results.append(analyst(path))
+            if progress:
+                progress(len(results), len(paths))
+    finally:
+        if enabled:
+            gc.enable()
+    return results
+
+
+def _merged(files: _Files, results: Sequence[_Result]) -> tuple[list[Diagnostic], list[Failure]]:
+    """Return all diagnostics of given files once, sorted, and all failures."""
+    diagnostics: dict[tuple[object, ...], Diagnostic] = {}
+    failures: dict[Failure, None] = {}
+    for _, found, failed in results:
+        for diagnostic in found:
+            file = files.by_shown.get(diagnostic.path)
+            if file is None:
+                continue  # It stands in a file that was not asked about.
+            if diagnostic.code not in _codes(files.settings_for(file.path), file.path):
+                continue
+            diagnostics.setdefault(diagnostic.sort_key, diagnostic)
+        for failure in failed:
+            failures.setdefault(failure)
+    return (
+        sorted(diagnostics.values(), key=lambda d: d.sort_key),
+        sorted(failures, key=lambda f: (f.path, f.line or 0, f.code, f.reason)),
+    )
+
+
+def _suppress(files: _Files, diagnostics: Sequence[Diagnostic], report: Report) -> list[Diagnostic]:
+    """Split off what comments suppress, and report the comments that suppress nothing."""
+    from lintmetrics.suppressions import Suppressions
+
+    by_path: dict[str, list[Diagnostic]] = {}
+    for diagnostic in diagnostics:
+        by_path.setdefault(diagnostic.path, []).append(diagnostic)
+    left: list[Diagnostic] = []
+    report.suppressed = []
+    report.unused_suppressions = []
+    for name, file in sorted(files.by_shown.items()):
+        found = by_path.get(name, [])
+        try:
+            data = files.data(file.path)
+        except SourceError:
+            continue
+        if not found and not gate.has_suppression(data):
+            continue
+        try:
+            source, tree = files.read(file.path)
+        except SourceError:
+            left += found
+            continue
+        suppressions = Suppressions.read(source, tree)
+        for diagnostic in found:
+            target = report.suppressed if suppressions.suppress(diagnostic) else left
+            target.append(diagnostic)
+        codes = _codes(files.settings_for(file.path), file.path)
+        report.unused_suppressions += suppressions.unused(codes)
+    return left
+
+
+def check(
+    files: Sequence[DiscoveredFile],
+    settings_for: SettingsFor,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Report:
+    """Return what the rules find in the files.
+
+    Args:
+        files: what to look at.
+        settings_for: the settings in force at a path.
+        jobs: how many processes may work; the result does not depend on it.
+        progress: told ``(files done, files in all)``.
+    """
+    report = Report(files=len(files))
+    held = _Files(files, settings_for)
+    paths = _gated(held, report)
+    diagnostics, failures = _merged(held, _analyse_all(held, paths, jobs, progress))
+    report.failures += failures
+    report.diagnostics = _suppress(held, diagnostics, report)
+    return report
+
+
+# Fixing ------------------------------------------------------------------------------------------
+
+
+def _identity(diagnostic: Diagnostic) -> tuple[str, str, str, str]:
+    """Return what stays the same about a finding while lines move around it."""
+    return (diagnostic.path, diagnostic.code, diagnostic.message, diagnostic.source_line.strip())
+
+
+class _Fixer:
+    """Applies fixes in rounds until nothing is left to fix, and takes back what does not hold."""
+
+    def __init__(self, files: _Files, paths: list[str], relations: frozenset[Relation]) -> None:
+        self._files = files
+        self._paths = paths
+        self._relations = relations
+        self.applied: list[Diagnostic] = []
+        self.rejected: dict[tuple[str, str, str, str], str] = {}
+        self._links: list[set[str]] = []
+
+    def choose(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+        """Return the findings whose fixes can be made together, in order."""
+        from lintmetrics.edits import Edit, conflicts
+
+        taken: dict[str, list[Edit]] = {}
+        chosen: list[Diagnostic] = []
+        for diagnostic in diagnostics:
+            fix = diagnostic.fix
+            if fix is None or fix.relation not in self._relations:
+                continue
+            if _identity(diagnostic) in self.rejected:
+                continue
+            outside = [e.path for e in fix.edits if e.path not in self._files.by_shown]
+            if outside:
+                self.rejected[_identity(diagnostic)] = (
+                    f"the fix also changes {outside[0]}, which is not among the files given; "
+                    "run it on the whole project"
+                )
+                continue
+            if any(conflicts(edit, taken.get(edit.path, ())) for edit in fix.edits):
+                continue
+            for edit in fix.edits:
+                taken.setdefault(edit.path, []).append(edit)
+            chosen.append(diagnostic)
+        return chosen
+
+    def make(self, chosen: Sequence[Diagnostic]) -> set[str]:
+        """Apply the fixes in memory; return the paths that changed."""
+        from lintmetrics.edits import Edit, apply
+
+        edits: dict[str, list[Edit]] = {}
+        for diagnostic in chosen:
+            assert diagnostic.fix is not None
+            for edit in diagnostic.fix.edits:
+                edits.setdefault(edit.path, []).append(edit)
+        before: dict[str, bytes] = {}
+        try:
+            for name, planned in edits.items():
+                path = self._files.by_shown[name].path
+                source, _ = self._files.read(path)
+                text = apply(source.text, planned)
+                packed = source.container.pack(text)
+                before[path] = self._files.data(path)
+                self._files.edit(path, packed)
+                self._files.read(path)
+        except (SourceError, ValueError) as error:
+            for path, data in before.items():
+                self._files.edit(path, data)
+            if len(chosen) == 1:
+                self.rejected[_identity(chosen[0])] = f"the rewritten file does not parse: {error}"
+                return set()
+            changed: set[str] = set()
+            # One of them is at fault: only the first is made, the next round plans anew.
+            return changed | self.make(chosen[:1])
+        for diagnostic in chosen:
+            assert diagnostic.fix is not None
+            self._links.append(
+                {self._files.by_shown[edit.path].path for edit in diagnostic.fix.edits}
+            )
+        self.applied += chosen
+        return set(before)
+
+    def linked(self, paths: set[str]) -> set[str]:
+        """Return all files whose fixes hang together with those of some files."""
+        reached = set(paths)
+        grown = True
+        while grown:
+            grown = False
+            for link in self._links:
+                if link & reached and not link <= reached:
+                    reached |= link
+                    grown = True
+        return reached
+
+
+def _counts(diagnostics: Iterable[Diagnostic]) -> Counter[tuple[str, str]]:
+    return Counter((diagnostic.path, diagnostic.code) for diagnostic in diagnostics)
+
+
+def fix(
+    files: Sequence[DiscoveredFile],
+    settings_for: SettingsFor,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    relations: frozenset[Relation] = frozenset((Relation.PRESERVES, Relation.CORRECTS)),
+    write: bool = False,
+) -> Report:
+    """Return what the fixes of some relations change; write it when asked to.
+
+    A file whose result does not stand up (it does not parse, or has a finding that it did not
+    have) is left as it was, with all files that its fixes hang together with.
+    """
+    report = Report(files=len(files))
+    held = _Files(files, settings_for)
+    paths = _gated(held, report)
+    diagnostics, failures = _merged(held, _analyse_all(held, paths, jobs, progress))
+    report.failures += failures
+    first = _suppress(held, diagnostics, report)
+    fixer = _Fixer(held, paths, relations)
+    current = first
+    for _ in range(_ROUNDS):
+        chosen = fixer.choose(current)
+        if not chosen:
+            break
+        touched = fixer.make(chosen)
+        if not touched:
+            continue
+        # Only what changed, and what waited for it, can have something new to fix.
+        waiting = {held.by_shown[d.path].path for d in current if d.fix and d not in chosen}
+        scope = [path for path in paths if path in touched | waiting]
+        found, _ = _merged(held, _analyse_all(held, scope, 1, None))
+        current = _suppress(held, found, report)
+    final = _settle(held, fixer, paths, first, report)
+    kept = _counts(final)
+    for diagnostic in first:
+        key = (diagnostic.path, diagnostic.code)
+        if kept[key] > 0 and _identity(diagnostic) in {_identity(d) for d in final}:
+            continue
+        if diagnostic not in report.fixed:
+            report.fixed.append(diagnostic)
+    # A finding is left, fixed or failed, and each only once.
+    failed = {_identity(d): reason for d, reason in report.failed}
+    report.diagnostics = [d for d in final if _identity(d) not in failed]
+    surplus = len(report.fixed) + len(final) - len(first)
+    if surplus > 0:
+        report.fixed = report.fixed[: len(report.fixed) - surplus]
+    for path in sorted(held.edited):
+        file = held.file(path)
+        before = read_bytes(file)
+        after = held.edited[path]
+        if before != after:
+            report.before[file.shown] = shown_bytes(before)
+            report.after[file.shown] = shown_bytes(after)
+    if write:
+        _write(held, report)
+    return report
+
+
+def _settle(
+    held: _Files, fixer: _Fixer, paths: list[str], first: list[Diagnostic], report: Report
+) -> list[Diagnostic]:
+    """Check everything once more, take back what does not hold, and return what is left."""
+    allowed = _counts(first)
+    final = first
+    for _ in range(len(held.given) + 1):
+        if not held.edited:
+            final = first
+            break
+        found, failures = _merged(held, _analyse_all(held, paths, 1, None))
+        final = _suppress(held, found, report)
+        worse = {
+            key: count
+            for key, count in _counts(final).items()
+            if count > allowed[key] and held.by_shown[key[0]].path in held.edited
+        }
+        broken = {f.path for f in failures} - {f.path for f in report.failures}
+        names = {name for name, _ in worse} | broken
+        bad = {held.by_shown[name].path for name in names if name in held.by_shown}
+        if not bad & set(held.edited):
+            break
+        reason = "the rewritten file has a finding that it did not have before" + (
+            f" ({', '.join(sorted({code for _, code in worse}))})" if worse else ""
+        )
+        for path in fixer.linked(bad):
+            held.edited.pop(path, None)
+            held._trees.pop(path, None)
+            for diagnostic in fixer.applied:
+                if held.by_shown[diagnostic.path].path == path:
+                    fixer.rejected[_identity(diagnostic)] = reason
+    remaining = {_identity(d) for d in final}
+    for diagnostic in first:
+        why = fixer.rejected.get(_identity(diagnostic))
+        if why is not None and _identity(diagnostic) in remaining:
+            report.failed.append((diagnostic, why))
+    return final
+
+
+def _write(held: _Files, report: Report) -> None:
+    """Write the changed files; files whose edits hang together are all written or none."""
+    for name in sorted(report.after):
+        file = held.by_shown[name]
+        try:
+            write(file, held.edited[file.path], read_bytes(file))
+        except SourceError as error:
+            report.failures.append(Failure(name, error.reason))
+        else:
+            report.written.append(name)

@@ -1,0 +1,1 @@
+"""The rules that come with lintmetrics, one file each."""

@@ -1,0 +1,81 @@
+"""LM101: a metric's batch values are averaged over the epoch."""
+
+from collections.abc import Iterator
+
+from lintmetrics.model.flow import LogCall
+from lintmetrics.model.values import Origin, numbers
+from lintmetrics.rule import Consequence, Finding, Rule
+
+
+class AveragedBatchValue(Rule):
+    """Batch values of a metric function averaged into an epoch value.
+
+    ``self.log`` averages what it is given over the batches of an epoch, weighted by batch size.
+    That is right for accuracy or a mean loss. It is wrong for a metric that is no mean over
+    samples: the mean of batch AUROCs or batch F1 scores is not the AUROC or F1 of the epoch, it
+    moves with the batch size and with the order of the data.
+    """
+
+    code = "LM101"
+    consequence = Consequence.WRONG_NUMBER
+    source = (
+        "measured: metric_decomposability.csv (torchmetrics 1.9.0); lightning 2.6.6, "
+        "logger_connector/result.py, _ResultMetric"
+    )
+    bad = """
+    import pytorch_lightning as pl
+    from torchmetrics.functional import auroc
+
+
+    class Classifier(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            score = self.net(x)
+            self.log("val_auroc", auroc(score, y, task="binary"))
+    """
+    good = """
+    import pytorch_lightning as pl
+    from torchmetrics.classification import BinaryAUROC
+
+
+    class Classifier(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.val_auroc = BinaryAUROC()
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            score = self.net(x)
+            self.val_auroc.update(score, y)
+            self.log("val_auroc", self.val_auroc)
+    """
+
+    def check(self, call: LogCall) -> Iterator[Finding]:
+        """Find metric functions whose batch value reaches an epoch mean."""
+        for context in call.contexts:
+            for number in numbers(context.value):
+                for origin in number.origins:
+                    if origin.kind == "functional" and origin.verdict in ("no", "weighted"):
+                        if context.averaged or origin.averaged:
+                            yield _finding(call, origin)
+
+
+def _finding(call: LogCall, origin: Origin) -> Finding:
+    name = origin.name.rsplit(".", 1)[-1]
+    why = (
+        "which no mean of batch values gives"
+        if origin.verdict == "no"
+        else f"which would need {origin.why or 'another weight'} as weight"
+    )
+    return Finding(
+        call,
+        f"{call.key} is the mean of batch values of {name}(), not its value on the epoch",
+        help=f"update a TorchMetrics object in the step and log the object: {why}",
+        node=call.value_node,
+        detail=origin,
+    )
