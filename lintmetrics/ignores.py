@@ -137,7 +137,7 @@ def _compiled(pattern: str, by_name: bool) -> re.Pattern[str] | None:
             while end < n and pattern[end] == "*":
                 end += 1
             whole = (i == 0 or pattern[i - 1] == "/") and (end == n or pattern[end] == "/")
-            if end - i == 2 and whole and not by_name:
+            if end - i >= 2 and whole and not by_name:
                 if end == n:
                     out.append(".+" if i else ".*")
                     i = end

@@ -81,9 +81,8 @@ class Cell:
 
     @property
     def newline(self) -> str:
-        """The newline that its lines end with."""
-        match = re.search(r"\r\n|\r|\n", self.text)
-        return match.group() if match else "\n"
+        """The newline to end it with."""
+        return "\r\n" if "\r\n" in self.text else "\n"
 
 
 class Notebook:
@@ -98,7 +97,7 @@ class Notebook:
         line = 1
         for cell in cells:
             self._first_lines.append(line)
-            line += len(re.findall(r"\r\n|\r|\n", cell.text)) + 2
+            line += len(re.findall(r"\r\n|\r|\n", cell.text + cell.newline)) + 1
 
     @property
     def text(self) -> str:
@@ -114,12 +113,12 @@ class Notebook:
 
     def pack(self, text: str) -> bytes:
         """Return the bytes of the notebook with ``text`` spread over its cells."""
-        pieces = re.split(re.escape(SEPARATOR) + r"(?:\r\n|\r|\n)", text)
+        pieces = re.split(re.escape(SEPARATOR) + r"\r?\n", text)
         if len(pieces) != len(self.cells) + 1 or pieces.pop():
             raise SourceError(self.path, "the fix would reach across the border of two cells")
         raw = self.raw
         for cell, piece in zip(reversed(self.cells), reversed(pieces), strict=True):
-            for newline in (cell.newline, "\r\n", "\n", "\r"):
+            for newline in (cell.newline, "\r\n", "\n"):
                 if piece.endswith(newline):
                     piece = piece[: -len(newline)]
                     break

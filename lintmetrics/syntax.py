@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
+# Importing LibCST costs more than parsing fifty files: Python 2 is told apart without it.
+_NEWER = re.compile(
+    r"\btype\s+\w+|\b(?:def|class)\s+\w+\s*\[|\bexcept\s*\*|\bexcept\s[^:(#\r\n]*,"
+    r"|\b[rR]?[fFtT][rR]?[\"\']|\*\w+\s*:\s*\*|[\[,]\s*\*"
+)
+_STRING_OR_COMMENT = re.compile(
+    r"#[^\r\n]*|\'\'\'(?:\\.|[^\\])*?\'\'\'|\"\"\"(?:\\.|[^\\])*?\"\"\""
+    r"|\'(?:\\.|[^\\\'\r\n])*\'|\"(?:\\.|[^\\\"\r\n])*\"",
+    re.DOTALL,
+)
+_DEEPEST = 100  # Python refuses 200 brackets in each other; LibCST kills the process at thousands.
+
 
 def parse(source: Source, version: tuple[int, int] = sys.version_info[:2]) -> ast.Module:
     """Return the tree of a source; its offsets hold in ``source.text`` and ``source.code``.
@@ -43,7 +55,11 @@ def parse(source: Source, version: tuple[int, int] = sys.version_info[:2]) -> as
         raise _too_deep(source) from None
     except ValueError as error:
         raise SourceError(source.path, f"cannot be parsed: {error}") from None
-    code = _masked(source.code, version)
+    code = None
+    if _NEWER.search(source.code):
+        if _depth(source.code) > _DEEPEST:
+            raise _too_deep(source)
+        code = _masked(source.code, version)
     if code is None or code == source.code:
         raise _syntax_error(source, refused)
     try:
@@ -60,6 +76,15 @@ def _parse(code: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(code)
+
+
+def _depth(code: str) -> int:
+    """Return how many brackets stand in each other at the most."""
+    deepest = depth = 0
+    for bracket in re.findall(r"[()\[\]{}]", _STRING_OR_COMMENT.sub("", code)):
+        depth = depth + 1 if bracket in "([{" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _place(source: Source, line: int | None) -> tuple[str, int | None]:
