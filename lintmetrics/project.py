@@ -30,6 +30,11 @@ _KINDS = {
     "Metric": re.compile(rf"(?:torchmetrics|{_LIGHTNING}\.metrics)\.(?:.*\.)?[A-Z]\w+$"),
     "nn.Module": re.compile(r"torch\.nn\.(?:.*\.)?[A-Z]\w+$"),
 }
+_LEAF_FIELDS = frozenset(
+    ("ctx", "op", "ops", "id", "attr", "arg", "kind", "level", "module", "simple")
+    + ("conversion", "type_comment", "is_async", "asname", "type_ignores", "rest", "kwd_attrs")
+)
+_NODE_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
 _IMPLIED = {"nn.Module": ("LightningModule", "Metric")}
 
 
@@ -113,6 +118,7 @@ class Module:
         self._classes: dict[ast.ClassDef, ClassInfo] = {}
         self._bound: dict[ast.AST, dict[str, ast.AST | None]] = {}
         self._resolved: dict[str, Symbol | None] = {}
+        self._symbols: dict[ast.expr, Symbol | None] = {}
         self._walk()
 
     def __repr__(self) -> str:
@@ -129,17 +135,30 @@ class Module:
         return self.tree
 
     def _walk(self) -> None:
-        # One pass sets every parent and collects what rules and names need.
+        # One pass sets every parent and collects what rules and names need. It visits each node
+        # of each file, so it knows which fields of a node type can hold nodes.
+        fields = _NODE_FIELDS
         stack: list[ast.AST] = [self.tree]
         while stack:
             node = stack.pop()
-            for child in ast.iter_child_nodes(node):
-                child.lm_parent = node  # type: ignore[attr-defined]
-                stack.append(child)
-            if isinstance(node, ast.Call):
-                self.calls.append(node)
-            elif isinstance(node, ast.ClassDef):
-                self.class_nodes.append(node)
+            kind = type(node)
+            names = fields.get(kind)
+            if names is None:
+                names = fields[kind] = tuple(n for n in kind._fields if n not in _LEAF_FIELDS)
+            for name in names:
+                value = getattr(node, name, None)
+                if value.__class__ is list:
+                    for child in value:
+                        if isinstance(child, ast.AST):
+                            child.lm_parent = node  # type: ignore[attr-defined]
+                            stack.append(child)
+                elif isinstance(value, ast.AST):
+                    value.lm_parent = node  # type: ignore[attr-defined]
+                    stack.append(value)
+            if kind is ast.Call:
+                self.calls.append(node)  # type: ignore[arg-type]
+            elif kind is ast.ClassDef:
+                self.class_nodes.append(node)  # type: ignore[arg-type]
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 for alias in node.names:
                     self.imports.append(
@@ -325,6 +344,12 @@ class Module:
 
     def resolve(self, expr: ast.expr) -> Symbol | None:
         """Return what a name or attribute chain means, followed across the project's files."""
+        if expr in self._symbols:
+            return self._symbols[expr]
+        symbol = self._symbols[expr] = self._resolve(expr)
+        return symbol
+
+    def _resolve(self, expr: ast.expr) -> Symbol | None:
         names: list[str] = []
         while isinstance(expr, ast.Attribute):
             names.append(expr.attr)
@@ -343,11 +368,11 @@ class Module:
         for scope in self.ancestors(node):
             if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 # Decorators, defaults and annotations are evaluated outside the function.
-                inside = isinstance(scope, ast.Lambda) or below in scope.body
+                inside = isinstance(scope, ast.Lambda) or isinstance(below, ast.stmt)
                 bound = self.scope_of(scope).get(node.id) if inside else None
                 if bound is not None:
                     return self._meaning(bound, node.id, depth + 1)
-            elif isinstance(scope, ast.ClassDef) and below in scope.body:
+            elif isinstance(scope, ast.ClassDef) and isinstance(below, ast.stmt):
                 bound = self.class_info(scope).namespace.get(node.id)
                 if bound is not None and self.enclosing_function(node) is None:
                     return self._meaning(bound, node.id, depth + 1)
