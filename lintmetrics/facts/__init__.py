@@ -83,6 +83,11 @@ def decomposability(qualified_name: str) -> list[Decomposability]:
     return sorted(found, key=lambda record: not record.is_primary)
 
 
+def decomposability_names() -> list[str]:
+    """Return every name that the table has rows for."""
+    return list(_decomposability())
+
+
 # The API of old metrics -----------------------------------------------------------------------
 
 
@@ -117,8 +122,9 @@ def moves() -> dict[str, Move]:
 
 
 @cache
-def _moved_modules() -> frozenset[str]:
-    return frozenset(name.rsplit(".", 1)[0] for name in moves())
+def gone_modules() -> dict[str, str]:
+    """Return every module of an old release that 1.9 lacks, with the one that took its place."""
+    return {row["old"]: row["new"] for row in rows("gone_modules")}
 
 
 @dataclass(frozen=True)
@@ -210,3 +216,76 @@ def _raw_signatures() -> dict[tuple[str, str, str], list[dict[str, str]]]:
 def signatures(library: str, name: str, kind: str) -> tuple[Signature, ...]:
     """Return the signatures of a metric in one library, oldest first."""
     return tuple(_signature(row) for row in _raw_signatures().get((library, name, kind), []))
+
+
+@dataclass(frozen=True)
+class ArgumentChange:
+    """What became of an argument of an old release.
+
+    Args:
+        metric: class or function name in 1.9, ``"*"`` for all.
+        argument: its old name.
+        until: the last release that took it.
+        action: ``"drop"``, ``"rename"`` or ``"keep"`` (only its values changed).
+        new: its name now.
+        values: old values and what they are now; an empty new value means the argument goes.
+        text: the change in words.
+    """
+
+    metric: str
+    argument: str
+    until: str
+    action: str
+    new: str
+    values: dict[str, str]
+    text: str
+
+
+@cache
+def _argument_changes() -> dict[tuple[str, str], ArgumentChange]:
+    table = {}
+    for row in rows("argument_changes"):
+        values = dict(pair.split("=", 1) for pair in row["values"].split(";") if pair)
+        change = ArgumentChange(
+            row["metric"],
+            row["argument"],
+            row["until"],
+            row["action"],
+            row["new"],
+            values,
+            row["text"],
+        )
+        table[change.metric, change.argument] = change
+    return table
+
+
+def argument_change(metric: str, argument: str) -> ArgumentChange | None:
+    """Return what became of an argument, ``None`` when nothing is known to have."""
+    table = _argument_changes()
+    return table.get((metric, argument)) or table.get(("*", argument))
+
+
+@dataclass(frozen=True)
+class ValueChange:
+    """A metric that answers another number for the same meaning.
+
+    Args:
+        metric: class name in 1.9; its function behaves alike.
+        condition: when, in the words that the metric model knows.
+        relation: ``"corrects"`` where only the new number is right, ``"assumes"`` where neither
+            is, ``"blocked"`` where no call of 1.9 gives the old meaning.
+        since: the release that changed it.
+        text: the change in words, with the gap that was measured.
+    """
+
+    metric: str
+    condition: str
+    relation: str
+    since: str
+    text: str
+
+
+@cache
+def value_changes() -> tuple[ValueChange, ...]:
+    """Return every known change of a number."""
+    return tuple(ValueChange(**row) for row in rows("value_changes"))

@@ -1,0 +1,534 @@
+"""What the code says about a classification metric: which task, and how many classes.
+
+Evidence comes from the tensors that flow into the metric, where they are written out, and from the
+class around it: what the predictions went through, the loss, the last linear layer, the names that
+hold a number of classes. Only written-out tensors (and arguments that admit one task) are proof.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lintmetrics.edits import FunctionNode
+from lintmetrics.model.tensors import Tensor, bindings, constant, known_tensor
+from lintmetrics.project import ClassInfo, Module, ModuleName
+
+_COUNT = re.compile(
+    r"^_?(?:n|nb|num|number_of|no_of|out)_?(?:of_)?(?:\w+_)?(?:class|classes|labels?|cls|categories)$"
+    r"|^(?:n|nb)class(?:es)?$|^(?:class|classes)_(?:num|count|number)$|^numclass(?:es)?$"
+)
+_MULTICLASS_LOSSES = frozenset(
+    ("cross_entropy", "nll_loss", "CrossEntropyLoss", "NLLLoss", "LabelSmoothingCrossEntropy")
+)
+_BINARY_LOSSES = frozenset(
+    (
+        "binary_cross_entropy",
+        "binary_cross_entropy_with_logits",
+        "BCELoss",
+        "BCEWithLogitsLoss",
+        "MultiLabelSoftMarginLoss",
+        "multilabel_soft_margin_loss",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One pair of tensors that a metric is given, as far as it is known."""
+
+    preds: Tensor | None
+    target: Tensor | None
+    node: ast.Call
+
+
+@dataclass(frozen=True)
+class Use:
+    """Where a metric object is fed, with the expressions of predictions and targets."""
+
+    module: Module
+    node: ast.Call
+    preds: ast.expr
+    target: ast.expr
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about a metric's task.
+
+    Args:
+        task: ``"binary"``, ``"multiclass"``, ``"multilabel"`` or ``None``.
+        size: text of an expression for the number of classes or labels that is valid where the
+            metric is constructed; ``None`` when there is none.
+        size_value: its value, where it is a literal.
+        proof: the task and size follow from what the code writes out, for every input.
+        why: where the task shows, naming the line.
+        size_why: where the size shows.
+        inputs: the tensors the metric is given, where all of them are known.
+    """
+
+    task: str | None = None
+    size: str | None = None
+    size_value: int | None = None
+    proof: bool = False
+    why: str = ""
+    size_why: str = ""
+    inputs: tuple[Inputs, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor that reaches the metric is known by dtype and shape."""
+        return bool(self.inputs) and all(
+            pair.preds is not None
+            and pair.target is not None
+            and pair.preds.shape is not None
+            and pair.target.shape is not None
+            for pair in self.inputs
+        )
+
+
+# Where a metric object is fed ------------------------------------------------------------------
+
+_FEEDS = frozenset(("update", "forward", "__call__"))
+
+
+def uses(module: Module, call: ast.Call) -> tuple[list[Use], bool]:
+    """Return where the object made by a call is fed, and whether these are all such places."""
+    holder: ast.AST = call
+    parent = module.parent(holder)
+    # Collections and wrappers hand their inputs on to the metrics inside them.
+    while parent is not None and not isinstance(parent, ast.stmt):
+        if isinstance(parent, ast.Call):
+            if parent.func is holder:
+                return _fed(module, [parent]), True
+            name = module.qualified(parent.func) or ""
+            wraps = name.startswith(("torchmetrics.", "pytorch_lightning.metrics.", "torch.nn."))
+            if not wraps and not (isinstance(parent.func, ast.Attribute)):
+                return [], False
+            if not wraps:
+                return [], False
+        elif isinstance(parent, ast.Attribute):
+            outer = module.parent(parent)
+            if isinstance(outer, ast.Call) and outer.func is parent and parent.attr in _FEEDS:
+                return _fed(module, [outer]), True
+            if parent.attr not in ("to", "clone", "cuda", "cpu"):
+                return [], False
+        elif not isinstance(
+            parent, (ast.List, ast.Dict, ast.Tuple, ast.keyword, ast.Starred, ast.DictComp)
+        ):
+            return [], False
+        holder, parent = parent, module.parent(parent)
+    if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
+        target = parent.targets[0]
+    elif isinstance(parent, ast.AnnAssign) and parent.value is not None:
+        target = parent.target
+    else:
+        return [], False
+    if isinstance(target, ast.Name):
+        return _uses_of_name(module, target.id, parent)
+    cls = module.enclosing_class(call)
+    if cls is not None and isinstance(target, ast.Attribute) and _is_self(target.value):
+        return _uses_of_attribute(cls, target.attr), False
+    return [], False
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _fed(module: Module, calls: list[ast.Call]) -> list[Use]:
+    found = []
+    for call in calls:
+        named = {k.arg: k.value for k in call.keywords if k.arg}
+        preds = call.args[0] if call.args else named.get("preds", named.get("pred"))
+        target = call.args[1] if len(call.args) > 1 else named.get("target")
+        if preds is not None and target is not None and not isinstance(preds, ast.Starred):
+            found.append(Use(module, call, preds, target))
+    return found
+
+
+def _uses_of_name(module: Module, name: str, made: ast.stmt) -> tuple[list[Use], bool]:
+    function = module.enclosing_function(made)
+    bound = bindings(module, name, function)
+    straight = all(module.parent(s) is module.parent(made) for s in bound)
+    following = [s for s in bound if s.lineno > made.lineno]
+    end = following[0].lineno if following else 1 << 30
+    calls: list[ast.Call] = []
+    whole = straight
+    for node in ast.walk(function or module.tree):
+        if not (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)):
+            continue
+        if not made.lineno < node.lineno <= end:
+            continue
+        if module.enclosing_function(node) is not function:
+            whole = False
+            continue
+        parent = module.parent(node)
+        if isinstance(parent, ast.Call) and parent.func is node:
+            calls.append(parent)
+            continue
+        outer = module.parent(parent) if parent is not None else None
+        if isinstance(parent, ast.Attribute) and isinstance(outer, ast.Call):
+            if parent.attr in _FEEDS:
+                calls.append(outer)
+            elif parent.attr == "clone":
+                whole = whole and _clone_is_fed_alike(module, outer)
+            continue
+        wrapped = isinstance(parent, (ast.Call, ast.keyword, ast.List, ast.Dict))
+        if wrapped and parent is not None:
+            # Handed to a wrapper, such as BootStrapper(metric): follow the wrapper.
+            inner = node if isinstance(parent, ast.Call) else parent
+            outer_call = next((a for a in module.ancestors(inner) if isinstance(a, ast.Call)), None)
+            name_of = module.qualified(outer_call.func) if outer_call is not None else None
+            if outer_call is not None and (name_of or "").startswith("torchmetrics."):
+                more, all_of_them = uses(module, outer_call)
+                calls += [use.node for use in more]
+                whole = whole and all_of_them
+                continue
+        if not isinstance(parent, ast.Attribute):
+            whole = False
+    calls.sort(key=lambda c: (c.lineno, c.col_offset))
+    return _fed(module, calls), whole and bool(calls)
+
+
+def _clone_is_fed_alike(module: Module, clone: ast.Call) -> bool:
+    parent = module.parent(clone)
+    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
+        return False
+    return _uses_of_name(module, parent.targets[0].id, parent)[1]
+
+
+def _uses_of_attribute(cls: ClassInfo, name: str) -> list[Use]:
+    found: list[Use] = []
+    for owner in (cls, *cls.subclasses) if cls.is_kind("nn.Module") else (cls,):
+        calls = []
+        for node in ast.walk(owner.node):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                func = node.func
+                held: ast.expr = func.value if func.attr in _FEEDS else func
+                if isinstance(held, ast.Attribute) and held.attr == name and _is_self(held.value):
+                    calls.append(node)
+        found += _fed(owner.module, calls)
+    return found
+
+
+# The task --------------------------------------------------------------------------------------
+
+
+def of_metric(module: Module, call: ast.Call) -> Evidence:
+    """Return the evidence for a metric object that a call constructs."""
+    places, whole = uses(module, call)
+    return _gather(module, call, places, whole)
+
+
+def of_function(
+    module: Module, call: ast.Call, preds: ast.expr, target: ast.expr, at: ast.AST | None = None
+) -> Evidence:
+    """Return the evidence for a functional call.
+
+    Args:
+        module: the file; ``call``: the call; ``preds``, ``target``: its tensors.
+        at: where the size must be a valid expression, when that is not the call itself (such as a
+            statement of ``__init__`` when the call becomes a metric object).
+    """
+    return _gather(module, call, [Use(module, call, preds, target)], True, at)
+
+
+def _gather(
+    module: Module, call: ast.Call, places: list[Use], whole: bool, at: ast.AST | None = None
+) -> Evidence:
+    inputs = tuple(
+        Inputs(
+            known_tensor(use.module, use.preds, use.node),
+            known_tensor(use.module, use.target, use.node),
+            use.node,
+        )
+        for use in places
+    )
+    known = Evidence(inputs=inputs if whole else ())
+    if known.complete:
+        return known
+    task, why, certain = _task_of_flow(places)
+    cls = module.enclosing_class(call)
+    sources = _surroundings(module, call, cls)
+    if task is None or not certain:
+        loss = _task_of_loss(sources)
+        if loss is not None and (task is None or loss[0] == task):
+            task, why = loss
+        elif loss is not None and task is not None:
+            task, why = (None, "") if {loss[0], task} == {"binary", "multiclass"} else (task, why)
+    size, value, size_why = _size(module, call, cls, at or call)
+    if task == "binary" and value is not None and value > 1 and "loss" in why:
+        task = "multilabel"
+    elif task == "binary" and "loss" in why and size is not None and value is None:
+        # A binary loss over a number of outputs that has a name: one label each.
+        task = "multilabel"
+    if task is None and value == 1:
+        task, why = "binary", size_why
+    return Evidence(task, size, value, False, why, size_why, inputs if whole else ())
+
+
+_ARGMAX = frozenset(("argmax",))
+
+
+def _task_of_flow(places: list[Use]) -> tuple[str | None, str, bool]:
+    """Return the task that the predictions' own computation shows."""
+    for use in places:
+        for step in _steps(use.module, use.preds, use.node, 0):
+            line = f"at line {step.lineno}"
+            if isinstance(step, ast.Call):
+                func = step.func
+                name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+                if name == "argmax" or (name == "topk"):
+                    return "multiclass", f"predictions go through {name} {line}", True
+                if name in ("softmax", "log_softmax"):
+                    return "multiclass", f"predictions go through {name} {line}", True
+                if name == "max" and (len(step.args) > (0 if _on_value(use.module, func) else 1)):
+                    return "multiclass", f"predictions are the argmax of max() {line}", True
+                if name == "sigmoid":
+                    return "binary", f"predictions go through sigmoid {line}", False
+            if isinstance(step, ast.Compare) and isinstance(step.ops[0], (ast.Gt, ast.GtE)):
+                return "binary", f"predictions are compared with a threshold {line}", False
+    return None, "", False
+
+
+def _on_value(module: Module, func: ast.expr) -> bool:
+    return isinstance(func, ast.Attribute) and not (module.qualified(func) or "").startswith(
+        "torch"
+    )
+
+
+def _steps(module: Module, expr: ast.expr, at: ast.AST, depth: int) -> Iterator[ast.expr]:
+    """Yield the expressions that a value went through, last one first."""
+    if depth > 8:
+        return
+    if isinstance(expr, ast.Call):
+        yield expr
+        inner: ast.expr | None = None
+        if isinstance(expr.func, ast.Attribute) and not isinstance(
+            module.resolve(expr.func.value), ModuleName
+        ):
+            inner = expr.func.value
+        elif expr.args:
+            inner = expr.args[0]
+        name = expr.func.attr if isinstance(expr.func, ast.Attribute) else ""
+        goes_on = not _is_submodule(expr.func) and name not in _FEEDS
+        if inner is not None and goes_on and not _is_self(inner):
+            yield from _steps(module, inner, at, depth + 1)
+    elif isinstance(expr, ast.Compare):
+        yield expr
+    elif isinstance(expr, (ast.Subscript, ast.Attribute, ast.Starred)):
+        yield from _steps(module, expr.value, at, depth + 1)
+    elif isinstance(expr, ast.Name):
+        here = module.statement(at)
+        bound = [
+            s
+            for s in bindings(module, expr.id, module.enclosing_function(expr))
+            if s.lineno < here.lineno or (s.lineno == here.lineno and s is not here)
+        ]
+        if bound and isinstance(bound[-1], ast.Assign):
+            statement = bound[-1]
+            if statement.value is not expr:
+                target = statement.targets[0]
+                if isinstance(target, ast.Tuple) and not isinstance(statement.value, ast.Tuple):
+                    # _, preds = torch.max(logits, 1)
+                    if isinstance(statement.value, ast.Call):
+                        yield from _steps(module, statement.value, statement, depth + 1)
+                elif isinstance(target, ast.Tuple) and isinstance(statement.value, ast.Tuple):
+                    for part, value in zip(target.elts, statement.value.elts, strict=False):
+                        if isinstance(part, ast.Name) and part.id == expr.id:
+                            yield from _steps(module, value, statement, depth + 1)
+                else:
+                    yield from _steps(module, statement.value, statement, depth + 1)
+
+
+def _is_submodule(func: ast.expr) -> bool:
+    return isinstance(func, ast.Attribute) and _is_self(func.value)
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """The classes (or the function) in whose light a metric is read."""
+
+    module: Module
+    nodes: tuple[tuple[Module, ast.AST], ...]
+
+
+def _surroundings(module: Module, call: ast.Call, cls: ClassInfo | None) -> _Surroundings:
+    if cls is not None:
+        owners: list[ClassInfo] = list(cls.mro())
+        if cls.is_kind("nn.Module") or cls.is_lightning:
+            owners += [sub for sub in cls.subclasses if sub not in owners]
+        return _Surroundings(module, tuple((owner.module, owner.node) for owner in owners))
+    function = module.enclosing_function(call)
+    return _Surroundings(module, ((module, function or module.tree),))
+
+
+def _task_of_loss(around: _Surroundings) -> tuple[str, str] | None:
+    found: dict[str, str] = {}
+    for module, node in around.nodes:
+        for inner in ast.walk(node):
+            if not isinstance(inner, (ast.Name, ast.Attribute)):
+                continue
+            short = inner.attr if isinstance(inner, ast.Attribute) else inner.id
+            if short in _MULTICLASS_LOSSES or short in _BINARY_LOSSES:
+                name = module.qualified(inner) or ""
+                if not name.startswith("torch.") and not name.endswith(short):
+                    continue
+                task = "multiclass" if short in _MULTICLASS_LOSSES else "binary"
+                found.setdefault(task, f"the loss is {short} at line {inner.lineno}")
+    if len(found) != 1:
+        return None
+    return next(iter(found.items()))
+
+
+# The number of classes --------------------------------------------------------------------------
+
+
+def _size(
+    module: Module, call: ast.Call, cls: ClassInfo | None, at: ast.AST
+) -> tuple[str | None, int | None, str]:
+    """Return text, value and origin of a number of classes that is valid at a place."""
+    function = module.enclosing_function(at) if not isinstance(at, FunctionNode) else at
+    sibling = _sibling_size(module, call, function)
+    if sibling is not None:
+        return sibling
+    named = _named_size(module, function, at, cls)
+    if named is not None:
+        return named
+    if cls is not None:
+        return _layer_size(cls, function, at)
+    return None, None, ""
+
+
+def _sibling_size(
+    module: Module, call: ast.Call, function: FunctionNode | None
+) -> tuple[str, int | None, str] | None:
+    """Look at other metrics made in the same function."""
+    if function is None:
+        return None
+    seen: dict[str, tuple[str, int | None, str]] = {}
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Call) or node is call:
+            continue
+        name = module.qualified(node.func) or ""
+        if not name.startswith(("torchmetrics.", "pytorch_lightning.metrics.")):
+            continue
+        for keyword in node.keywords:
+            if keyword.arg in ("num_classes", "num_labels"):
+                text = ast.unparse(keyword.value)
+                value = constant(module, keyword.value)
+                seen[text] = (
+                    text,
+                    value if isinstance(value, int) else None,
+                    f"another metric has {keyword.arg}={text} at line {node.lineno}",
+                )
+    return next(iter(seen.values())) if len(seen) == 1 else None
+
+
+def _named_size(
+    module: Module, function: FunctionNode | None, at: ast.AST, cls: ClassInfo | None
+) -> tuple[str, int | None, str] | None:
+    line = getattr(at, "lineno", 0)
+    if function is not None:
+        arguments = function.args
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            if _COUNT.match(argument.arg):
+                why = f"{argument.arg} is a parameter of {function.name} at line {argument.lineno}"
+                return argument.arg, None, why
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and _COUNT.match(node.id):
+                bound = bindings(module, node.id, function)
+                if bound and bound[0].lineno < line:
+                    return node.id, None, f"{node.id} is set at line {bound[0].lineno}"
+    candidates: dict[str, int] = {}
+    owner: ast.AST = cls.node if cls is not None else function or module.tree
+    for node in ast.walk(owner):
+        if isinstance(node, ast.Attribute) and _COUNT.match(node.attr):
+            text = ast.unparse(node)
+            root = text.split(".")[0]
+            if root == "self" or (function is not None and root in module.scope_of(function)):
+                candidates.setdefault(text, node.lineno)
+    for text, where in candidates.items():
+        if text.startswith("self.hparams") or not text.startswith("self."):
+            return text, None, f"{text} is read at line {where}"
+        # An attribute of self must be set before the metric is made.
+        if cls is not None and _set_before(cls, text.removeprefix("self."), function, at):
+            return text, None, f"{text} is set at line {where}"
+    if cls is not None and function is not None:
+        for text in candidates:
+            if "." not in text.removeprefix("self.") and _set_in_base(cls, text[5:]):
+                return text, None, f"{text} is set by a base class"
+    if function is None or cls is None:
+        for node in module.tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                if _COUNT.match(name.lower()) and node.lineno < line:
+                    value = constant(module, node.value)
+                    number = value if isinstance(value, int) else None
+                    return name, number, f"{name} is set at line {node.lineno}"
+    return None
+
+
+def _set_before(cls: ClassInfo, attribute: str, function: FunctionNode | None, at: ast.AST) -> bool:
+    for node in ast.walk(cls.node):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and node.attr == attribute
+            and _is_self(node.value)
+        ):
+            owner = cls.module.enclosing_function(node)
+            if owner is function:
+                if node.lineno < getattr(at, "lineno", 0):
+                    return True
+            elif owner is not None and owner.name == "__init__":
+                return True
+    return attribute in cls.assigned
+
+
+def _set_in_base(cls: ClassInfo, attribute: str) -> bool:
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and node.attr == attribute
+        for base in cls.mro()[1:]
+        for node in ast.walk(base.node)
+    )
+
+
+def _layer_size(
+    cls: ClassInfo, function: FunctionNode | None, at: ast.AST
+) -> tuple[str | None, int | None, str]:
+    """Look at the last linear layer of the class, or the classes= of a made backbone."""
+    last: tuple[ast.Call, ast.expr] | None = None
+    for node in ast.walk(cls.node):
+        if not isinstance(node, ast.Call):
+            continue
+        name = cls.module.qualified(node.func) or ""
+        width: ast.expr | None = None
+        if name in ("torch.nn.Linear", "torch.nn.LazyLinear", "torch.nn.modules.linear.Linear"):
+            named = {k.arg: k.value for k in node.keywords}
+            position = 0 if name.endswith("LazyLinear") else 1
+            width = named.get("out_features")
+            if width is None and len(node.args) > position:
+                width = node.args[position]
+        elif name.startswith(("torchvision.models.", "timm.")):
+            width = next((k.value for k in node.keywords if k.arg == "num_classes"), None)
+        if width is not None and (last is None or node.lineno >= last[0].lineno):
+            last = (node, width)
+    if last is None:
+        return None, None, ""
+    node, width = last
+    value = constant(cls.module, width)
+    text = ast.unparse(width)
+    why = f"the last linear layer has {text} outputs at line {node.lineno}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value), value, why
+    same = cls.module.enclosing_function(node) is function and function is not None
+    is_path = re.fullmatch(r"\w+(?:\.\w+)*", text) is not None
+    if is_path and (text.startswith("self.hparams.") or (same and node.lineno != 0)):
+        return text, None, why
+    return None, None, ""

@@ -1,0 +1,1131 @@
+"""Calls of metrics, read against the releases that they were written for, and as 1.9 wants them.
+
+``read`` binds the arguments of a call to the parameters of the release that took them; ``migrate``
+says what the call has to become so that TorchMetrics 1.9 answers the same number, or why a person
+must decide. The tables of ``lintmetrics.facts`` hold what changed; here is only how to apply them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lintmetrics import facts
+from lintmetrics.codemod import Relation
+from lintmetrics.facts import Move, Signature
+from lintmetrics.model import evidence
+from lintmetrics.model.evidence import Evidence, Inputs
+from lintmetrics.model.tensors import Tensor, constant
+from lintmetrics.project import Module
+
+OLD_LIBRARY = "pytorch_lightning.metrics"
+LIBRARY = "torchmetrics"
+_UNKNOWN = ...
+
+# Keywords that every Metric of 1.9 takes.
+_COMMON = frozenset(
+    (
+        "dist_sync_on_step",
+        "process_group",
+        "dist_sync_fn",
+        "distributed_available_fn",
+        "sync_on_compute",
+        "compute_on_cpu",
+        "compute_with_cache",
+        "validate_args",
+    )
+)
+_THRESHOLDED = frozenset(
+    ("Accuracy", "F1Score", "FBetaScore", "Precision", "Recall", "Specificity", "StatScores",
+     "HammingDistance", "ConfusionMatrix", "CohenKappa", "MatthewsCorrCoef", "JaccardIndex",
+     "ExactMatch")
+)  # fmt: skip
+_SCORED = frozenset(("AUROC", "AveragePrecision", "ROC", "PrecisionRecallCurve",
+                     "RecallAtFixedPrecision"))  # fmt: skip
+_HARD_LABELS = frozenset(("ConfusionMatrix", "CohenKappa", "MatthewsCorrCoef"))
+_CLASS_OF = {
+    "accuracy": "Accuracy", "f1_score": "F1Score", "fbeta_score": "FBetaScore",
+    "precision": "Precision", "recall": "Recall", "specificity": "Specificity",
+    "stat_scores": "StatScores", "hamming_distance": "HammingDistance",
+    "confusion_matrix": "ConfusionMatrix", "cohen_kappa": "CohenKappa",
+    "matthews_corrcoef": "MatthewsCorrCoef", "jaccard_index": "JaccardIndex",
+    "auroc": "AUROC", "average_precision": "AveragePrecision", "roc": "ROC",
+    "precision_recall_curve": "PrecisionRecallCurve", "hinge_loss": "HingeLoss",
+    "calibration_error": "CalibrationError", "exact_match": "ExactMatch",
+    "structural_similarity_index_measure": "StructuralSimilarityIndexMeasure",
+    "multiscale_structural_similarity_index_measure": "MultiScaleStructuralSimilarityIndexMeasure",
+    "error_relative_global_dimensionless_synthesis": "ErrorRelativeGlobalDimensionlessSynthesis",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a call: its place, its value and the parameter it binds."""
+
+    node: ast.expr | ast.keyword
+    value: ast.expr
+    parameter: str | None
+    is_keyword: bool
+
+
+@dataclass(frozen=True)
+class MetricCall:
+    """A call of a metric class or function, as the release that it was written for read it.
+
+    Args:
+        module: the file; ``node``: the call; ``name``: dotted name called.
+        kind: ``"class"`` or ``"function"``.
+        move: the row about the name, when 1.9 lacks it or only shims it.
+        current: short name in 1.9 (the old one when there is none).
+        arguments: all arguments in order.
+        signature: parameters in 1.9, ``None`` when it has no such metric.
+        lacks_task: 1.9 wants ``task=`` and the call has none.
+        removed: arguments that 1.9 rejects.
+        ambiguous: why the arguments cannot be bound to one release's parameters.
+    """
+
+    module: Module = field(repr=False)
+    node: ast.Call
+    name: str
+    kind: str
+    move: Move | None
+    current: str
+    arguments: tuple[Argument, ...]
+    signature: Signature | None
+    lacks_task: bool
+    removed: tuple[Argument, ...]
+    shifted: tuple[Argument, ...]
+    ambiguous: str
+
+    @property
+    def short(self) -> str:
+        """The name called, without its module."""
+        return self.name.rsplit(".", 1)[1]
+
+    @property
+    def of_old_library(self) -> bool:
+        """Whether it is called from ``pytorch_lightning.metrics``."""
+        return self.name.startswith(OLD_LIBRARY)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether 1.9 has nothing under the name called."""
+        return self.move is not None and self.move.status != "deprecated"
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the call can only have been written for a release before 0.11."""
+        return self.is_gone or self.lacks_task or bool(self.removed)
+
+    @property
+    def family(self) -> str:
+        """The class name that stands for the metric in tables, for functions too."""
+        return _CLASS_OF.get(self.current, self.current)
+
+    def argument(self, parameter: str) -> Argument | None:
+        """Return the argument bound to a parameter."""
+        return next((a for a in self.arguments if a.parameter == parameter), None)
+
+    def literal(self, parameter: str) -> object:
+        """Return an argument's literal value; ``...`` when absent or not a literal."""
+        argument = self.argument(parameter)
+        return _UNKNOWN if argument is None else constant(self.module, argument.value)
+
+
+def kind_of(name: str) -> str:
+    """Tell a metric class from a function by its dotted name."""
+    move = facts.moves().get(name)
+    if move is not None:
+        return move.kind
+    return "class" if name.rsplit(".", 1)[1][:1].isupper() else "function"
+
+
+def read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
+    """Return a metric call with its arguments bound; ``None`` when it is no metric's."""
+    cache: dict[ast.Call, MetricCall | None] = module.__dict__.setdefault("_lm_metric_calls", {})
+    if node not in cache:
+        cache[node] = _read(module, node, name)
+    return cache[node]
+
+
+def _current_signature(name: str, kind: str) -> Signature | None:
+    found = facts.signatures(LIBRARY, name, kind)
+    return found[-1] if found and found[-1].last.startswith("1.") else None
+
+
+def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
+    if not name.startswith((LIBRARY + ".", OLD_LIBRARY + ".")) or is_guarded(module, node):
+        return None
+    short = name.rsplit(".", 1)[1]
+    move = facts.moves().get(name)
+    kind = kind_of(name)
+    current = move.new.rsplit(".", 1)[1] if move is not None and move.new else short
+    library = OLD_LIBRARY if name.startswith(OLD_LIBRARY) else LIBRARY
+    new_kind = kind
+    if move is not None and move.new:
+        new_kind = "class" if current[:1].isupper() else "function"
+    signature = _current_signature(current, new_kind)
+    known = facts.signatures(library, short, kind)
+    if library == OLD_LIBRARY:
+        known += facts.signatures(LIBRARY, short, kind)
+    if not known and signature is None:
+        return None
+    old = [s for s in known if not s.last.startswith("1.") and "task" not in _required(s)]
+    is_gone = library == OLD_LIBRARY or (move is not None and move.status != "deprecated")
+    lacks_task = _lacks_task(module, node, signature, kind, is_gone)
+    if is_gone or lacks_task or signature is None:
+        arguments, ambiguous = _bind(module, node, old or list(known), library)
+    else:
+        arguments, ambiguous = _bind(module, node, [signature], library)
+    removed = tuple(
+        argument
+        for argument in arguments
+        if argument.parameter is not None
+        and _is_removed(argument.parameter, signature, current, short, kind, known)
+        and (argument.is_keyword or is_gone or lacks_task)
+    )
+    shifted: list[Argument] = []
+    if signature is not None and (is_gone or lacks_task):
+        places = {parameter: index for index, parameter in enumerate(signature.names)}
+        for index, argument in enumerate(arguments):
+            if argument.is_keyword or argument.parameter is None or argument in removed:
+                continue
+            if places.get(argument.parameter) != index:
+                shifted.append(argument)
+    elif signature is not None:
+        shifted = _misread(module, node, arguments, short, old)
+    return MetricCall(
+        module,
+        node,
+        name,
+        kind,
+        move,
+        current,
+        arguments,
+        signature,
+        lacks_task,
+        removed,
+        tuple(shifted),
+        ambiguous,
+    )
+
+
+def _required(signature: Signature) -> tuple[str, ...]:
+    return tuple(p.name for p in signature.parameters if p.default is None)
+
+
+_GUARD = re.compile(r"version|VERSION|Version|_GREATER|_LESS|_AVAILABLE")
+
+
+def is_guarded(module: Module, node: ast.AST) -> bool:
+    """Tell whether code runs only where a version test or a failed import allows it."""
+    below: ast.AST = node
+    for ancestor in module.ancestors(node):
+        if isinstance(ancestor, ast.If) and below is not ancestor.test:
+            for inner in ast.walk(ancestor.test):
+                name = getattr(inner, "id", getattr(inner, "attr", ""))
+                if isinstance(name, str) and _GUARD.search(name):
+                    return True
+        elif isinstance(ancestor, ast.Try) and (
+            below in ancestor.body or isinstance(below, ast.ExceptHandler)
+        ):
+            caught = {
+                getattr(inner, "id", getattr(inner, "attr", ""))
+                for handler in ancestor.handlers
+                if handler.type is not None
+                for inner in ast.walk(handler.type)
+            }
+            imports = any(isinstance(s, (ast.Import, ast.ImportFrom)) for s in ancestor.body)
+            errors = {"ImportError", "ModuleNotFoundError", "AttributeError", "TypeError"}
+            bare = any(handler.type is None for handler in ancestor.handlers)
+            if caught & errors or (imports and (bare or "Exception" in caught)):
+                return True
+        below = ancestor
+    return False
+
+
+def _lacks_task(
+    module: Module, node: ast.Call, signature: Signature | None, kind: str, is_gone: bool
+) -> bool:
+    if signature is None or "task" not in _required(signature):
+        return False
+    if any(keyword.arg == "task" for keyword in node.keywords):
+        return False
+    place = signature.names.index("task")
+    starred = any(isinstance(argument, ast.Starred) for argument in node.args)
+    if starred or any(keyword.arg is None for keyword in node.keywords):
+        return is_gone and not starred and not any(k.arg is None for k in node.keywords)
+    if len(node.args) <= place:
+        return True
+    value = constant(module, node.args[place])
+    if value is not _UNKNOWN:
+        return not isinstance(value, str)
+    if is_gone:
+        return True
+    text = ast.unparse(node.args[place])
+    return re.search(r"class|label|thresh|output|beta", text, re.I) is not None
+
+
+def _bind(
+    module: Module, node: ast.Call, candidates: list[Signature], library: str
+) -> tuple[tuple[Argument, ...], str]:
+    keywords = {keyword.arg for keyword in node.keywords if keyword.arg}
+    fitting = [
+        s
+        for s in candidates
+        if len(node.args) <= len(s.parameters) and (s.takes_any or keywords <= set(s.names))
+    ]
+    own = [s for s in fitting if s.library == library]
+    fitting = own or fitting
+    usable = fitting or [s for s in candidates if len(node.args) <= len(s.parameters)]
+    arguments: list[Argument] = []
+    ambiguous = ""
+    for index, value in enumerate(node.args):
+        if isinstance(value, ast.Starred):
+            arguments.append(Argument(value, value, None, False))
+            ambiguous = ambiguous or f"*{ast.unparse(value.value)} hides the arguments"
+            continue
+        names = list(dict.fromkeys(s.parameters[index].name for s in usable))
+        if len(names) > 1:
+            plausible = [n for n in names if _fits(module, value, usable, index, n)]
+            names = plausible or names
+        if len(names) > 1 and not ambiguous:
+            ambiguous = (
+                f"argument {index + 1} is {' or '.join(names)} by release; "
+                f"name it, as in {names[0]}={ast.unparse(value)}"
+            )
+        arguments.append(Argument(value, value, names[0] if names else None, False))
+    for keyword in node.keywords:
+        arguments.append(Argument(keyword, keyword.value, keyword.arg, True))
+    return tuple(arguments), ambiguous
+
+
+def _fits(
+    module: Module, value: ast.expr, candidates: list[Signature], index: int, name: str
+) -> bool:
+    """Tell whether a literal has the type that a parameter's default has."""
+    literal = constant(module, value)
+    if literal is _UNKNOWN:
+        text = ast.unparse(value)
+        return not re.search(r"class|label", text) or "class" in name or name == "num_labels"
+    for signature in candidates:
+        parameter = signature.parameters[index]
+        if parameter.name != name:
+            continue
+        if parameter.default in (None, "None"):
+            return not isinstance(literal, (bool, str)) or name in ("task", "average")
+        try:
+            default = ast.literal_eval(parameter.default)
+        except (ValueError, SyntaxError):
+            return True
+        if isinstance(default, bool) or isinstance(literal, bool):
+            return isinstance(default, bool) and isinstance(literal, bool)
+        if isinstance(default, str) or isinstance(literal, str):
+            return isinstance(default, str) and isinstance(literal, str)
+        if isinstance(default, float) and isinstance(literal, int):
+            return literal in (0, 1) or name == "beta"
+        return True
+    return False
+
+
+_SPECIAL_ARGUMENTS = frozenset(
+    ("multilabel", "is_multiclass", "multiclass", "subset_accuracy", "absent_score", "pos_label",
+     "sample_weights", "sample_weight", "return_state", "reduction", "num_classes")
+)  # fmt: skip
+
+
+def _is_removed(
+    parameter: str,
+    signature: Signature | None,
+    current: str,
+    short: str,
+    kind: str,
+    known: tuple[Signature, ...],
+) -> bool:
+    if signature is None:
+        return False
+    accepted = set(signature.names)
+    if kind == "class":
+        accepted |= _COMMON
+    if "task" in signature.names:
+        for task in ("Binary", "Multiclass", "Multilabel"):
+            for other in facts.signatures(LIBRARY, task + current, kind):
+                if other.last.startswith("1."):
+                    accepted |= set(other.names)
+        accepted.discard("task")
+        accepted.add("task")
+    if parameter in accepted:
+        return False
+    if facts.argument_change(current, parameter) is not None:
+        return kind == "class" or parameter != "compute_on_step"
+    return any(parameter in s.names for s in known if not s.last.startswith("1.")) or any(
+        parameter in s.names
+        for s in facts.signatures(LIBRARY, current, kind)
+        if not s.last.startswith("1.")
+    )
+
+
+def _misread(
+    module: Module,
+    node: ast.Call,
+    arguments: tuple[Argument, ...],
+    short: str,
+    old: list[Signature],
+) -> list[Argument]:
+    """Return positional arguments that old releases read as another parameter than 1.9 does."""
+    found = []
+    for index, argument in enumerate(arguments):
+        if argument.is_keyword or argument.parameter is None:
+            continue
+        before = {s.parameters[index].name for s in old if len(s.parameters) > index}
+        if len(before) == 1 and argument.parameter not in before:
+            value = constant(module, argument.value)
+            if isinstance(value, int) and not isinstance(value, bool) and short == "R2Score":
+                found.append(argument)
+    return found
+
+
+# What a call becomes --------------------------------------------------------------------------
+
+
+@dataclass
+class Migration:
+    """What a call has to become in 1.9.
+
+    Args:
+        target: dotted name to call, when it is not the plain successor of the old name.
+        changed: new text of an argument, by its place; ``None`` takes it out.
+        first: arguments to add in front; ``last``: arguments to add behind.
+        before: text in front of the whole call; ``after``: text behind it.
+        relation: what happens to the number.
+        notes: facts a reader of the diff needs.
+        blocked: why there is no such call; empty when there is.
+        task: the task that was chosen.
+    """
+
+    target: str = ""
+    changed: dict[int, str | None] = field(default_factory=dict)
+    first: list[str] = field(default_factory=list)
+    last: list[str] = field(default_factory=list)
+    before: str = ""
+    after: str = ""
+    relation: Relation = Relation.PRESERVES
+    notes: list[str] = field(default_factory=list)
+    blocked: str = ""
+    task: str = ""
+
+    def note(self, text: str, relation: Relation = Relation.PRESERVES) -> None:
+        """Add a fact, and lower the relation to what it allows."""
+        if text not in self.notes:
+            self.notes.append(text)
+        order = list(Relation)
+        self.relation = max(self.relation, relation, key=order.index)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the call stays as it is."""
+        return not (
+            self.target or self.changed or self.first or self.last or self.before or self.after
+        )
+
+
+class _Stop(Exception):
+    """A person must decide; the message says what."""
+
+
+def migrate(call: MetricCall) -> Migration:
+    """Return what a call has to become in 1.9."""
+    cache: dict[ast.Call, Migration] = call.module.__dict__.setdefault("_lm_migrations", {})
+    if call.node not in cache:
+        plan = Migration()
+        try:
+            _Planner(call, plan).run()
+        except _Stop as stop:
+            plan.blocked = str(stop)
+        cache[call.node] = plan
+    return cache[call.node]
+
+
+class _Planner:
+    def __init__(self, call: MetricCall, plan: Migration) -> None:
+        self.call = call
+        self.plan = plan
+        self.module = call.module
+        self.gone: set[int] = set()  # Arguments dealt with one by one.
+        self.renamed: dict[int, str] = {}
+        self.values: dict[int, str] = {}
+        self.size_added = ""
+        quotes = self.module.source.code
+        self.quote = "'" if quotes.count("'") > quotes.count('"') else '"'
+
+    # Small steps --------------------------------------------------------------------------
+
+    def text(self, node: ast.AST) -> str:
+        return self.module.source.segment(node)
+
+    def string(self, value: str) -> str:
+        return f"{self.quote}{value}{self.quote}"
+
+    def index(self, parameter: str) -> int | None:
+        for index, argument in enumerate(self.call.arguments):
+            if argument.parameter == parameter:
+                return index
+        return None
+
+    def drop(self, parameter: str) -> None:
+        index = self.index(parameter)
+        if index is not None:
+            self.plan.changed[index] = None
+            self.gone.add(index)
+
+    def literal(self, parameter: str) -> object:
+        return self.call.literal(parameter)
+
+    def has(self, parameter: str) -> bool:
+        return self.index(parameter) is not None
+
+    # The plan -----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        call = self.call
+        lost = call.is_gone and call.move is not None and not call.move.new
+        if lost and call.move is not None and call.short not in _SPECIAL:
+            raise _Stop(f"{call.short} has no successor in 1.9: {call.move.remark}")
+        if call.ambiguous and call.is_old:
+            raise _Stop(call.ambiguous)
+        handler = _SPECIAL.get(call.short)
+        if handler is not None and call.is_gone:
+            handler(self)
+        self.arguments()
+        if call.lacks_task:
+            self.task()
+        if call.is_old or (call.move is not None):
+            self.value_changes(None if not call.lacks_task else self.evidence())
+        self.assemble()
+
+    def evidence(self) -> Evidence:
+        if not hasattr(self, "_evidence"):
+            call = self.call
+            if call.kind == "class":
+                found = evidence.of_metric(call.module, call.node)
+            else:
+                pair = self.pair()
+                found = (
+                    Evidence()
+                    if pair is None
+                    else evidence.of_function(call.module, call.node, *pair)
+                )
+            self._evidence = found
+        return self._evidence
+
+    def pair(self) -> tuple[ast.expr, ast.expr] | None:
+        preds = next(
+            (a for n in ("preds", "pred", "x") if (a := self.call.argument(n)) is not None), None
+        )
+        target = next(
+            (a for n in ("target", "y") if (a := self.call.argument(n)) is not None), None
+        )
+        return None if preds is None or target is None else (preds.value, target.value)
+
+    def arguments(self) -> None:
+        """Deal with every argument that 1.9 lacks, names otherwise or reads otherwise."""
+        call = self.call
+        for index, argument in enumerate(call.arguments):
+            parameter = argument.parameter
+            if parameter is None or index in self.gone:
+                continue
+            value = constant(self.module, argument.value)
+            change = facts.argument_change(call.current, parameter)
+            if argument in call.removed or (change is not None and change.action == "keep"):
+                self.removed_argument(index, argument, value, change)
+
+    def removed_argument(
+        self,
+        index: int,
+        argument: Argument,
+        value: object,
+        change: facts.ArgumentChange | None,
+    ) -> None:
+        parameter = argument.parameter or ""
+        drop_when = _HARMLESS.get(parameter)
+        if drop_when is not None:
+            if value in drop_when and value is not _UNKNOWN:
+                self.drop(parameter)
+                return
+            self.special_value(index, parameter, value)
+            return
+        if change is None:
+            raise _Stop(
+                f"{parameter} is gone in 1.9 and nothing takes its place; "
+                f"decide whether {self.call.current} is right without it"
+            )
+        if change.action == "drop":
+            self.plan.note(change.text)
+            self.drop(parameter)
+            return
+        if change.values and value is not _UNKNOWN:
+            spelled = str(value)
+            if spelled in change.values:
+                new = change.values[spelled]
+                if not new:
+                    self.drop(parameter)
+                    return
+                self.values[index] = "None" if new == "None" else self.string(new)
+            elif parameter in ("reduction", "reduce"):
+                raise _Stop(f"{parameter}={spelled!r} has no one argument in 1.9: {change.text}")
+        elif change.values and parameter in ("reduction", "reduce", "normalize"):
+            if change.action == "keep" and value is _UNKNOWN:
+                return
+            raise _Stop(f"the value of {parameter} is not a literal: {change.text}")
+        if change.action == "keep":
+            if index not in self.values:
+                return
+        elif parameter == "mdmc_average" or parameter == "mdmc_reduce":
+            if value == "samplewise":
+                if self.call.kind == "function" and self.literal("average") in ("micro", _UNKNOWN):
+                    self.plan.after += ".mean()"
+                else:
+                    raise _Stop(
+                        "samplewise scores were averaged before and come one per sample now; "
+                        "set multidim_average='samplewise' and take .mean() where the value is read"
+                    )
+            elif value is _UNKNOWN:
+                raise _Stop(
+                    f"the value of {parameter} is not a literal; with 'samplewise' 1.9 gives one "
+                    "score per sample"
+                )
+        if change.action == "rename":
+            self.renamed[index] = change.new
+        if change.text:
+            self.plan.note(change.text)
+
+    def special_value(self, index: int, parameter: str, value: object) -> None:
+        call = self.call
+        if parameter in ("multiclass", "is_multiclass"):
+            if value is _UNKNOWN:
+                raise _Stop(f"the value of {parameter} decides the task and is not a literal")
+            self.drop(parameter)
+        elif parameter == "multilabel":
+            if value is _UNKNOWN:
+                raise _Stop("the value of multilabel decides the task and is not a literal")
+            self.drop(parameter)
+        elif parameter == "subset_accuracy":
+            if value is _UNKNOWN:
+                raise _Stop("the value of subset_accuracy is not a literal")
+            self.drop(parameter)
+            self.drop("average")
+            self.drop("top_k")
+            name = "ExactMatch" if call.kind == "class" else "exact_match"
+            root = LIBRARY if call.kind == "class" else f"{LIBRARY}.functional"
+            self.plan.target = f"{root}.{name}"
+            self.plan.note("subset_accuracy=True is ExactMatch since 0.11")
+        elif parameter == "absent_score":
+            raise _Stop(
+                "absent_score is gone; MulticlassJaccardIndex(average='none', "
+                "zero_division=absent_score) and .mean() of its value gives the same number"
+            )
+        elif parameter == "pos_label":
+            raise _Stop(
+                "pos_label is gone and 1 is meant; for another class feed 1 - target"
+                if value == 0
+                else "pos_label is gone; 1.9 scores the class 1"
+            )
+        elif parameter == "return_state":
+            raise _Stop("return_state is gone; a metric object keeps its states itself")
+        else:
+            raise _Stop(f"{parameter} is gone in 1.9 and nothing takes its place")
+
+    # Task ---------------------------------------------------------------------------------
+
+    def task(self) -> None:
+        call = self.call
+        found = self.evidence()
+        decided = _decide(call, found)
+        if decided.blocked:
+            raise _Stop(decided.blocked)
+        task = decided.task
+        supported = self.supported()
+        family = "ExactMatch" if self.plan.target.endswith(("ExactMatch", "exact_match")) else None
+        if family and task == "binary":
+            raise _Stop("ExactMatch has no binary task; subset accuracy of one label is Accuracy")
+        if task not in supported:
+            raise _Stop(f"{call.current} has no {task} task in 1.9")
+        self.plan.task = task
+        added = [f"task={self.string(task)}"]
+        index = self.index("num_classes")
+        given = index is not None and self.literal("num_classes") is not None
+        if task == "binary":
+            self.drop("num_classes")
+            if self.has("average") and self.index("average") not in self.gone:
+                self.drop("average")
+            if self.literal("top_k") in (None, 1):
+                self.drop("top_k")
+        else:
+            parameter = "num_classes" if task == "multiclass" else "num_labels"
+            if given and index is not None:
+                self.renamed[index] = parameter
+            elif self.has("num_labels") and task == "multilabel":
+                pass
+            else:
+                if not decided.size:
+                    raise _Stop(
+                        f"{parameter} is required for task={task!r} and the code does not say how "
+                        f"many there are; add task={task!r}, {parameter}=..."
+                    )
+                if index is not None:
+                    self.values[index] = decided.size
+                    self.renamed[index] = parameter
+                else:
+                    added.append(f"{parameter}={decided.size}")
+        if task != "multiclass" and self.has("top_k") and self.literal("top_k") is None:
+            self.drop("top_k")
+        if not decided.proof:
+            why = "; ".join(dict.fromkeys(w for w in (decided.why, decided.size_why) if w))
+            self.plan.note(f"task={task!r}, because {why}", Relation.ASSUMES)
+        (self.plan.first if call.kind == "class" else self.plan.last).extend(added)
+
+    def supported(self) -> tuple[str, ...]:
+        if self.call.family in ("CalibrationError", "CohenKappa", "HingeLoss"):
+            return ("binary", "multiclass")
+        return ("binary", "multiclass", "multilabel")
+
+    # Numbers ------------------------------------------------------------------------------
+
+    def value_changes(self, found: Evidence | None) -> None:
+        call = self.call
+        if not (call.is_old or call.move is not None):
+            return
+        for change in facts.value_changes():
+            if change.metric != call.family:
+                continue
+            if not self.applies(change.condition, found):
+                continue
+            if change.relation == "blocked":
+                raise _Stop(change.text)
+            self.plan.note(
+                f"{call.current}: {change.text}",
+                Relation.CORRECTS if change.relation == "corrects" else Relation.ASSUMES,
+            )
+        if found is not None and call.family in _THRESHOLDED and self.plan.task != "multiclass":
+            self.threshold_changes(found)
+
+    def threshold_changes(self, found: Evidence) -> None:
+        threshold = self.literal("threshold")
+        threshold = threshold if isinstance(threshold, (int, float)) else 0.5
+        for pair in found.inputs:
+            preds = pair.preds
+            if preds is None or preds.kind != "float":
+                continue
+            if preds.values is not None and threshold in preds.values:
+                self.plan.note(
+                    f"a score equals the threshold {threshold}: it counted as positive up to 0.10, "
+                    "as negative now",
+                    Relation.ASSUMES,
+                )
+            if preds.outside_unit:
+                self.plan.note(
+                    "scores outside [0, 1] were compared with the threshold as they are up to "
+                    "0.10 and go through a sigmoid now",
+                    Relation.ASSUMES,
+                )
+
+    def applies(self, condition: str, found: Evidence | None) -> bool:
+        average = self.literal("average")
+        pairs = found.inputs if found is not None and found.complete else ()
+        task = self.plan.task
+        if condition == "always":
+            return True
+        if condition.startswith("ignore_index"):
+            given = self.has("ignore_index") and self.literal("ignore_index") is not None
+            macro = average in ("macro", "weighted")
+            return given and (condition == "ignore_index" or macro)
+        if condition == "top_k > 1":
+            return self.has("top_k") and self.literal("top_k") not in (None, 1)
+        if condition == "weighted":
+            return average == "weighted"
+        if condition == "multiclass":
+            return task == "multiclass" and self._classes() != 2
+        if condition == "per class":
+            return task in ("multiclass", "multilabel") and not self.has("average")
+        if condition in ("absent class", "absent class of iou"):
+            macro = average == "macro" or (condition.endswith("iou") and average is _UNKNOWN)
+            if task != "multiclass" or not macro:
+                return False
+            if not pairs:
+                return condition.endswith("iou") or self.call.of_old_library
+            return any(_absent(pair, self._classes()) for pair in pairs)
+        if condition == "multiclass logits":
+            outside = any(pair.preds is not None and pair.preds.outside_unit for pair in pairs)
+            return task == "multiclass" and (outside if pairs else False)
+        if condition == "logits":
+            return not pairs or any(p.preds is None or p.preds.outside_unit for p in pairs)
+        raise AssertionError(f"value_changes.csv: condition {condition!r} is not known")
+
+    def _classes(self) -> int | None:
+        value = self.literal("num_classes")
+        if isinstance(value, int):
+            return value
+        for text in (*self.plan.first, *self.plan.last):
+            name, _, number = text.partition("=")
+            if name == "num_classes" and number.isdigit():
+                return int(number)
+        return None
+
+    # Text ---------------------------------------------------------------------------------
+
+    def assemble(self) -> None:
+        """Turn renamed, revalued and shifted arguments into text."""
+        call, plan = self.call, self.plan
+        kept_positions = 0
+        names = call.signature.names if call.signature is not None else ()
+        target_names: tuple[str, ...] = names
+        if plan.target:
+            short = plan.target.rsplit(".", 1)[1]
+            kind = "class" if short[:1].isupper() else "function"
+            signature = _current_signature(short, kind)
+            target_names = signature.names if signature is not None else names
+        positional_ends = bool(plan.first)
+        for index, argument in enumerate(call.arguments):
+            if argument.parameter is None or index in self.gone:
+                if not argument.is_keyword and argument.parameter is not None:
+                    positional_ends = True
+                continue
+            parameter = self.renamed.get(index, argument.parameter)
+            value = self.values.get(index, self.text(argument.value))
+            if argument.is_keyword:
+                if index in self.renamed or index in self.values:
+                    plan.changed[index] = f"{parameter}={value}"
+                continue
+            in_place = (
+                not positional_ends
+                and kept_positions < len(target_names)
+                and target_names[kept_positions] == parameter
+            )
+            if in_place:
+                kept_positions += 1
+                if index in self.values:
+                    plan.changed[index] = value
+                continue
+            if call.signature is None and index not in self.renamed and index not in self.values:
+                continue
+            if not call.is_old:
+                continue
+            positional_ends = True
+            if plan.target == "" and call.signature is None:
+                continue
+            plan.changed[index] = f"{parameter}={value}"
+
+
+_HARMLESS: dict[str, tuple[object, ...]] = {
+    "multiclass": (None,),
+    "is_multiclass": (None,),
+    "multilabel": (None, False),
+    "subset_accuracy": (None, False),
+    "absent_score": (0, 0.0),
+    "pos_label": (1, None),
+    "sample_weights": (None,),
+    "sample_weight": (None,),
+    "return_state": (False,),
+    "multiclass_mode": (None,),
+}
+
+
+# Which task ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Decision:
+    task: str = ""
+    size: str = ""
+    proof: bool = False
+    why: str = ""
+    size_why: str = ""
+    blocked: str = ""
+
+
+def _decide(call: MetricCall, found: Evidence) -> _Decision:
+    if found.complete:
+        return _by_inputs(call, found)
+    return _by_arguments(call, found)
+
+
+def _by_inputs(call: MetricCall, found: Evidence) -> _Decision:
+    """Apply the rules by which old releases told the task from the tensors."""
+    decisions = [_by_pair(call, pair) for pair in found.inputs]
+    blocked = next((d.blocked for d in decisions if d.blocked), "")
+    if blocked:
+        return _Decision(blocked=blocked)
+    tasks = {d.task for d in decisions}
+    if len(tasks) > 1:
+        return _Decision(
+            blocked=f"the metric is given {' and '.join(sorted(tasks))} inputs in turn; "
+            "make one metric for each"
+        )
+    sizes = [int(d.size) for d in decisions if d.size]
+    size = str(max(sizes)) if sizes else ""
+    given = call.literal("num_classes")
+    if (
+        isinstance(given, int)
+        and sizes
+        and decisions[0].task == "multiclass"
+        and given < max(sizes)
+    ):
+        return _Decision(blocked=f"num_classes={given}, and the tensors hold {max(sizes)} classes")
+    line = found.inputs[0].node.lineno
+    return _Decision(
+        decisions[0].task,
+        size,
+        all(d.proof for d in decisions),
+        f"the tensors at line {line} are {decisions[0].task}",
+        "their number is read off random integers" if not all(d.proof for d in decisions) else "",
+    )
+
+
+def _by_pair(call: MetricCall, pair: Inputs) -> _Decision:
+    preds, target = pair.preds, pair.target
+    if preds is None or target is None or preds.shape is None or target.shape is None:
+        return _Decision(blocked="the tensors that reach the metric are not known")
+    family = call.family
+    given = call.literal("num_classes")
+    flag = call.literal("multiclass")
+    flag = call.literal("is_multiclass") if flag is _UNKNOWN else flag
+    if len(preds.shape) == len(target.shape) + 1:
+        if flag is False:
+            return _Decision(
+                blocked="multiclass=False scores the second column only; feed preds[:, 1] with "
+                "task='binary'"
+            )
+        return _Decision("multiclass", str(preds.shape[1]), True)
+    if len(preds.shape) != len(target.shape):
+        return _Decision(blocked="predictions and targets have shapes that no task of 1.9 takes")
+    if call.literal("multilabel") is True:
+        width = preds.shape[1] if len(preds.shape) > 1 else 1
+        return _Decision("multilabel", str(width), True)
+    if preds.kind == "float":
+        if len(preds.shape) == 1 or family in _HARD_LABELS:
+            if family == "JaccardIndex" or flag is True:
+                return _Decision(
+                    blocked="both classes were scored after the threshold; feed "
+                    "(preds >= 0.5).long() with task='multiclass', num_classes=2"
+                )
+            return _Decision("binary", "", True)
+        if family == "JaccardIndex":
+            return _Decision(
+                blocked="scores of this shape were cut at the threshold and scored "
+                "as two classes; feed (preds >= 0.5).long() with task='multiclass'"
+            )
+        return _Decision("multilabel", str(preds.shape[1]), True)
+    return _by_labels(call, preds, target, given, flag)
+
+
+def _by_labels(
+    call: MetricCall, preds: Tensor, target: Tensor, given: object, flag: object
+) -> _Decision:
+    family = call.family
+    shape = preds.shape or ()
+    if family in _SCORED or family in ("HingeLoss", "CalibrationError"):
+        return _Decision(
+            blocked="the scores are integers, which 1.9 rejects; feed probabilities as floats"
+        )
+    if given == 1 or flag is False:
+        return _Decision("binary", "", True)
+    highs = (preds.high, target.high)
+    binary = all(high is not None and high <= 1 for high in highs)
+    wide = len(shape) > 1
+    if (
+        binary
+        and given is _UNKNOWN
+        and flag is not True
+        and family in ("Accuracy", "HammingDistance")
+    ):
+        subset = call.literal("subset_accuracy") is True
+        if wide and (family == "HammingDistance" or subset or family == "Accuracy"):
+            return _Decision("multilabel", str(shape[1]), True)
+        return _Decision("binary", "", True)
+    if isinstance(given, int):
+        return _Decision("multiclass", str(given), True)
+    if None in highs:
+        return _Decision(blocked="the number of classes is not written out")
+    size = int(max(high for high in highs if high is not None)) + 1
+    size = max(size, 2)
+    attained = preds.reaches_ends or target.reaches_ends
+    average = call.literal("average")
+    free = average in (_UNKNOWN, "micro") and family in (
+        "Accuracy", "F1Score", "FBetaScore", "Precision", "Recall"
+    )  # fmt: skip
+    return _Decision("multiclass", str(size), attained or free)
+
+
+def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
+    """Tell the task from the arguments, and where they leave it open from the code around."""
+    given = call.argument("num_classes")
+    number = call.literal("num_classes")
+    size: str = found.size or ""
+    if given is not None:
+        size = call.module.source.segment(given.value)
+    if number is None:
+        size = found.size or ""
+    size_why = "" if given is not None and number is not None else found.size_why
+    family = call.family
+    if call.literal("multilabel") is True:
+        proof = given is not None
+        return _Decision("multilabel", size, proof, "multilabel=True", size_why)
+    for flag in ("multiclass", "is_multiclass"):
+        if call.literal(flag) is True:
+            return _Decision("multiclass", size, False, f"{flag}=True", size_why)
+        if call.literal(flag) is False:
+            if number in (1, 2, _UNKNOWN, None):
+                return _Decision("binary", "", False, f"{flag}=False with one column of scores")
+            return _Decision("multilabel", size, False, f"{flag}=False", size_why)
+    top_k = call.literal("top_k")
+    if call.argument("top_k") is not None and top_k is not None:
+        return _Decision("multiclass", size, given is not None, "top_k is given", size_why)
+    if call.argument("mdmc_average") is not None and call.literal("mdmc_average") is not None:
+        task = found.task if found.task == "multilabel" else "multiclass"
+        return _Decision(task, size, False, "mdmc_average is given", size_why)
+    if number == 1 and family not in ("ConfusionMatrix", "JaccardIndex"):
+        return _Decision("binary", "", True, "num_classes=1")
+    if family == "JaccardIndex" and found.task != "multilabel":
+        if found.task == "binary":
+            return _Decision(
+                blocked="IoU of binary scores was the mean over both classes; feed hard labels "
+                "with task='multiclass', num_classes=2 for that, task='binary' for class 1 alone"
+            )
+        return _Decision(
+            "multiclass", size, False, found.why or "IoU scored class labels", size_why
+        )
+    task, why = found.task, found.why
+    if number == 2 and task is None:
+        if family in ("AUROC", "AveragePrecision", "ROC", "PrecisionRecallCurve"):
+            return _Decision(
+                blocked="num_classes=2 leaves two ways: task='binary' for one score per sample, "
+                "task='multiclass', num_classes=2 for two columns"
+            )
+        return _Decision("multiclass", size, False, "num_classes=2 scored both classes")
+    if number == 2 and task == "binary" and family not in _SCORED | _HARD_LABELS:
+        if "compared" in why:
+            return _Decision("multiclass", size, False, "num_classes=2 scored both classes")
+        return _Decision(
+            blocked="num_classes=2 scored both classes on class labels (task='multiclass') and, up "
+            "to 0.2, class 1 alone on scores (task='binary'); say which"
+        )
+    if task is None and isinstance(number, int) and number > 2:
+        return _Decision(
+            "multiclass", size, False, f"num_classes={number} and nothing speaks of several labels"
+        )
+    if task is None and given is not None and number is _UNKNOWN:
+        return _Decision(
+            "multiclass", size, False, "num_classes is given and nothing speaks of several labels"
+        )
+    if task is None and call.literal("pos_label") in (0, 1):
+        return _Decision("binary", "", False, "pos_label is given")
+    if task is None and call.literal("average") in ("macro", "weighted", "none") and size:
+        return _Decision(
+            "multiclass", size, False, "an average over classes is asked for", size_why
+        )
+    if task is None:
+        return _Decision(
+            blocked="the code does not say the task; add task='binary', or task='multiclass' with "
+            "num_classes=..., or task='multilabel' with num_labels=..."
+        )
+    if task == "binary" and isinstance(number, int) and number > 2:
+        task = "multilabel"
+    if task == "binary" and given is not None and number is _UNKNOWN:
+        task = "multilabel"
+    return _Decision(task, size if task != "binary" else "", False, why, size_why)
+
+
+def _absent(pair: Inputs, classes: int | None) -> bool:
+    """Tell whether a class occurs neither in predictions nor in targets, as far as is known."""
+    preds, target = pair.preds, pair.target
+    if preds is None or target is None or classes is None:
+        return True
+    seen: set[int] = set()
+    for tensor in (preds, target):
+        if tensor.kind != "float" and tensor.values is not None:
+            seen |= {int(value) for value in tensor.values}
+        elif tensor.kind != "float" and tensor.reaches_ends and classes <= 2:
+            seen |= {int(tensor.low or 0), int(tensor.high or 0)}
+        elif tensor.kind != "float" and tensor.reaches_ends and tensor.high is not None:
+            seen |= set(range(int(tensor.low or 0), int(tensor.high) + 1))
+        elif tensor.values is not None and tensor.shape and len(tensor.shape) == 2:
+            width = tensor.shape[1]
+            for start in range(0, len(tensor.values), width):
+                row = tensor.values[start : start + width]
+                seen.add(row.index(max(row)))
+    return not set(range(classes)) <= seen
+
+
+# Names without a plain successor ---------------------------------------------------------------
+
+
+def _binned(planner: _Planner) -> None:
+    call, plan = planner.call, planner.plan
+    if call.argument("thresholds") is None and call.argument("num_thresholds") is None:
+        plan.last.append("thresholds=100")
+    if call.short == "BinnedAveragePrecision" and call.literal("num_classes") != 1:
+        plan.last.append("average=None")
+    if call.short == "BinnedPrecisionRecallCurve":
+        plan.note("precision is nan, not 1, at thresholds that no score passes", Relation.ASSUMES)
+
+
+def _successor(planner: _Planner, size: str) -> None:
+    """A multilabel ranking metric: its function and class want the number of labels."""
+    call, plan = planner.call, planner.plan
+    found = planner.evidence()
+    if found.complete:
+        widths = {pair.preds.shape[1] for pair in found.inputs if pair.preds and pair.preds.shape}
+        if len(widths) == 1:
+            (plan.first if call.kind == "class" else plan.last).append(f"{size}={widths.pop()}")
+            return
+    if not found.size:
+        raise _Stop(f"{size} is required in 1.9 and the code does not say how many there are")
+    (plan.first if call.kind == "class" else plan.last).append(f"{size}={found.size}")
+    plan.note(f"{size}={found.size}, because {found.size_why}", Relation.ASSUMES)
+
+
+def _ranking(planner: _Planner) -> None:
+    _successor(planner, "num_labels")
+
+
+def _precision_recall(planner: _Planner) -> None:
+    raise _Stop("precision_recall is gone; call precision(...) and recall(...) with task=")
+
+
+def _auc_object(planner: _Planner) -> None:
+    raise _Stop(
+        "the AUC object is gone; collect x and y and call torchmetrics.utilities.compute.auc, or "
+        "use AUROC for the area under a ROC curve"
+    )
+
+
+def _get_num_classes(planner: _Planner) -> None:
+    raise _Stop("get_num_classes is gone; state the number of classes")
+
+
+_SPECIAL = {
+    "BinnedAveragePrecision": _binned,
+    "BinnedPrecisionRecallCurve": _binned,
+    "BinnedRecallAtFixedPrecision": _binned,
+    "CoverageError": _ranking,
+    "LabelRankingAveragePrecision": _ranking,
+    "LabelRankingLoss": _ranking,
+    "coverage_error": _ranking,
+    "label_ranking_average_precision": _ranking,
+    "label_ranking_loss": _ranking,
+    "precision_recall": _precision_recall,
+    "AUC": _auc_object,
+    "get_num_classes": _get_num_classes,
+}
+
+
+def metric_calls(module: Module) -> Iterator[MetricCall]:
+    """Yield every metric call of a file."""
+    for node in module.calls:
+        name = module.qualified(node.func)
+        if name is not None:
+            call = read(module, node, name)
+            if call is not None:
+                yield call

@@ -1,0 +1,237 @@
+"""Names of metrics that are imported or read from where TorchMetrics 1.9 has them no longer."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lintmetrics import facts
+from lintmetrics.model.metric_api import LIBRARY, OLD_LIBRARY, is_guarded
+from lintmetrics.project import ImportedName, Module
+
+
+@dataclass(frozen=True)
+class Successor:
+    """Where an old dotted name lives now.
+
+    Args:
+        old: the old dotted name.
+        new: the new one; empty when there is none.
+        status: ``"gone"``, ``"moved"`` or ``"deprecated"``.
+        is_module: it names a module.
+        remark: what else changed.
+    """
+
+    old: str
+    new: str
+    status: str
+    is_module: bool
+    remark: str
+
+
+def successor(dotted: str) -> Successor | None:
+    """Return where a name lives now; ``None`` when it is still in its place or not a metric's."""
+    if not dotted.startswith((LIBRARY + ".", OLD_LIBRARY)):
+        return None
+    move = facts.moves().get(dotted)
+    if move is not None:
+        return Successor(dotted, move.new, move.status, False, move.remark)
+    modules = facts.gone_modules()
+    if dotted in modules:
+        return Successor(dotted, modules[dotted], "gone", True, "")
+    if dotted == OLD_LIBRARY or dotted.startswith(OLD_LIBRARY + "."):
+        return Successor(dotted, "", "gone", False, "pytorch_lightning.metrics is gone since 1.5")
+    return None
+
+
+@dataclass(frozen=True)
+class Read:
+    """One place in a file that reads a moved name.
+
+    Args:
+        node: the whole chain, such as ``pl.metrics.F1``.
+        successor: what it names.
+    """
+
+    node: ast.Name | ast.Attribute
+    successor: Successor
+
+
+@dataclass(frozen=True)
+class MovedImport:
+    """An import statement that binds moved names, with every place that reads them.
+
+    Args:
+        module: the file; ``statement``: the import.
+        names: the imported names that moved.
+        reads: places that read them, in order.
+    """
+
+    module: Module = field(repr=False)
+    statement: ast.Import | ast.ImportFrom
+    names: tuple[tuple[ImportedName, Successor], ...]
+    reads: tuple[Read, ...]
+
+    @property
+    def node(self) -> ast.AST:
+        """The statement."""
+        return self.statement
+
+    @property
+    def is_star(self) -> bool:
+        """Whether it imports everything."""
+        return any(item.bound == "*" for item, _ in self.names)
+
+
+@dataclass(frozen=True)
+class MovedRead:
+    """A chain such as ``pl.metrics.F1`` whose root is imported rightly and whose end moved."""
+
+    module: Module = field(repr=False)
+    read: Read
+
+    @property
+    def node(self) -> ast.AST:
+        """The chain."""
+        return self.read.node
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """The one place."""
+        return (self.read,)
+
+
+def moved_imports(module: Module) -> list[MovedImport]:
+    """Return the imports of a file that name what 1.9 lacks or only shims."""
+    return _units(module)[0]
+
+
+def moved_reads(module: Module) -> list[MovedRead]:
+    """Return the chains that reach a moved name through an import that stands."""
+    return _units(module)[1]
+
+
+def unit_of(module: Module, node: ast.AST) -> MovedImport | MovedRead | None:
+    """Return what has to move together with a chain that stands at a node."""
+    imports, reads = _units(module)
+    units: tuple[MovedImport | MovedRead, ...] = (*imports, *reads)
+    for unit in units:
+        if any(read.node is node for read in unit.reads):
+            return unit
+    return None
+
+
+def _units(module: Module) -> tuple[list[MovedImport], list[MovedRead]]:
+    known: tuple[list[MovedImport], list[MovedRead]] | None = module.__dict__.get("_lm_moved")
+    if known is None:
+        known = module.__dict__["_lm_moved"] = _find(module)
+    return known
+
+
+def _find(module: Module) -> tuple[list[MovedImport], list[MovedRead]]:
+    if "metrics" not in module.source.code:
+        return [], []
+    by_statement: dict[ast.Import | ast.ImportFrom, list[tuple[ImportedName, Successor]]] = {}
+    through: dict[str, ast.Import | ast.ImportFrom] = {}
+    good_roots: set[str] = set()
+    for item in module.imports:
+        dotted = item.target
+        if isinstance(item.statement, ast.Import):
+            dotted = item.alias.name
+        if item.bound == "*":
+            dotted = dotted.removesuffix(".*")
+        moved = successor(dotted)
+        if moved is None:
+            if dotted.split(".")[0] in ("pytorch_lightning", LIBRARY):
+                good_roots.add(item.bound)
+            continue
+        if is_guarded(module, item.statement):
+            continue
+        by_statement.setdefault(item.statement, []).append((item, moved))
+        through[item.bound] = item.statement
+    if not by_statement and not good_roots:
+        return [], []
+    reads: dict[ast.Import | ast.ImportFrom, list[Read]] = {}
+    loose: list[MovedRead] = []
+    for chain, root in _chains(module):
+        if root.id not in through and root.id not in good_roots:
+            continue
+        found = _longest(module, chain, root)
+        if found is None:
+            continue
+        if root.id in through and not is_guarded(module, chain):
+            reads.setdefault(through[root.id], []).append(found)
+        elif not is_guarded(module, chain):
+            loose.append(MovedRead(module, found))
+    units = [
+        MovedImport(
+            module,
+            statement,
+            tuple(names),
+            tuple(sorted(reads.get(statement, ()), key=lambda r: _position(r.node))),
+        )
+        for statement, names in by_statement.items()
+    ]
+    return units, sorted(loose, key=lambda unit: _position(unit.read.node))
+
+
+def _position(node: ast.expr) -> tuple[int, int, int]:
+    return (node.lineno, node.col_offset, -(node.end_col_offset or 0))
+
+
+def _chains(module: Module) -> Iterator[tuple[ast.Name | ast.Attribute, ast.Name]]:
+    """Yield every name or attribute chain that is read, with the name it starts from."""
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Name) or not isinstance(node.ctx, ast.Load):
+            continue
+        chain: ast.Name | ast.Attribute = node
+        parent = module.parent(chain)
+        while isinstance(parent, ast.Attribute) and parent.value is chain:
+            chain = parent
+            parent = module.parent(chain)
+        yield chain, node
+
+
+def _longest(module: Module, chain: ast.Name | ast.Attribute, root: ast.Name) -> Read | None:
+    """Return the longest part of a chain that names something moved."""
+    part: ast.expr = chain
+    while isinstance(part, (ast.Name, ast.Attribute)):
+        dotted = module.qualified(part)
+        if dotted is not None:
+            moved = successor(dotted)
+            known = moved is not None and (
+                moved.new or moved.is_module or dotted in facts.moves() or part is chain
+            )
+            if moved is not None and known and not _is_attribute(dotted):
+                return Read(part, moved)
+        if not isinstance(part, ast.Attribute):
+            return None
+        part = part.value
+    return None
+
+
+def _is_attribute(dotted: str) -> bool:
+    """Tell whether a name is a member of a moved class, not itself a moved name."""
+    owner = dotted.rsplit(".", 1)[0]
+    move = facts.moves().get(owner)
+    return move is not None and move.kind == "class"
+
+
+def is_exported(module: Module, name: str) -> bool:
+    """Tell whether other files may import a name from this one."""
+    if module.is_package:
+        return True
+    for statement in module.tree.body:
+        if isinstance(statement, (ast.Assign, ast.AugAssign)):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
+                for node in ast.walk(statement.value):
+                    if isinstance(node, ast.Constant) and node.value == name:
+                        return True
+    last = module.name.rpartition(".")[2]
+    pattern = re.compile(
+        rf"from\s+[.\w]*\b{re.escape(last)}\s+import\s+(?:\([^)]*|[^\n(]*)\b{re.escape(name)}\b"
+    )
+    return any(other is not module for other in module.project.mentioning(pattern))

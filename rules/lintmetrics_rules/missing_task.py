@@ -1,0 +1,47 @@
+"""LM302: a classification metric without the task that it needs since 0.11."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lintmetrics.model.metric_api import migrate, read
+from lintmetrics.project import CallSite
+from lintmetrics.rule import Consequence, Finding, Rule
+
+
+class MissingTask(Rule):
+    """Classification metrics called without ``task``.
+
+    Up to 0.10 a classification metric looked at the tensors and guessed whether they were binary,
+    multiclass or multilabel. Since 0.11 it must be told, and raises ``TypeError`` if it is not.
+    The guess cannot be repeated by adding just any task: ``F1Score(task="binary")`` scores one
+    class, the old ``F1(num_classes=2)`` scored two.
+    """
+
+    code = "LM302"
+    consequence = Consequence.CRASH
+    source = "run: torchmetrics 0.2.0 to 0.10.3 against 1.9.0 on the same data"
+    bad = """
+    from torchmetrics import F1Score
+
+    f1 = F1Score(num_classes=1)
+    """
+    good = """
+    from torchmetrics import F1Score
+
+    f1 = F1Score(task="binary")
+    """
+
+    def check(self, site: CallSite) -> Iterator[Finding]:
+        """Find calls whose signature in 1.9 wants a task and which name none."""
+        call = read(site.module, site.node, site.name)
+        if call is None or not call.lacks_task:
+            return
+        migration = migrate(call)
+        task = f'task="{migration.task}"' if migration.task and not migration.blocked else "task="
+        yield Finding(
+            site,
+            f"{call.short} is called without task, which TorchMetrics 1.9 requires",
+            help=migration.blocked or f"say {task}",
+            detail=call,
+        )

@@ -1,0 +1,81 @@
+"""LM301: a metric is imported or read from where 1.9 has it no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lintmetrics.model.moved_names import MovedImport, Successor, moved_imports, moved_reads
+from lintmetrics.project import Module
+from lintmetrics.rule import Consequence, Finding, Rule
+
+
+class MovedMetric(Rule):
+    """Metric names that moved, were renamed or are gone.
+
+    ``pytorch_lightning.metrics`` is gone since Lightning 1.5, TorchMetrics renamed a good part of
+    its classes and functions in 0.7 and 0.8, and its package root keeps audio, image, text,
+    detection and retrieval metrics only as shims until 2.0. An import of a name that is gone stops
+    the whole file.
+    """
+
+    code = "LM301"
+    consequence = Consequence.CRASH
+    source = "introspected: pytorch-lightning 1.0.8 to 1.2.10, torchmetrics 0.2.0 to 1.9.0"
+    bad = """
+    from pytorch_lightning.metrics import MeanSquaredError
+
+    mse = MeanSquaredError()
+    """
+    good = """
+    from torchmetrics import MeanSquaredError
+
+    mse = MeanSquaredError()
+    """
+
+    def check(self, module: Module) -> Iterator[Finding]:
+        """Find imports and attribute chains that name something moved."""
+        for unit in moved_imports(module):
+            yield _of_import(unit)
+        for read in moved_reads(module):
+            yield Finding(
+                read,
+                _message([read.read.successor]),
+                help=_help([read.read.successor]),
+                consequence=_consequence([read.read.successor]),
+                detail=read,
+            )
+
+
+def _of_import(unit: MovedImport) -> Finding:
+    moved = [successor for _, successor in unit.names]
+    return Finding(
+        unit, _message(moved), help=_help(moved), consequence=_consequence(moved), detail=unit
+    )
+
+
+def _consequence(moved: list[Successor]) -> Consequence:
+    if all(item.status == "deprecated" for item in moved):
+        return Consequence.STALE
+    return Consequence.CRASH
+
+
+def _message(moved: list[Successor]) -> str:
+    gone = [item for item in moved if item.status != "deprecated"]
+    names = ", ".join(item.old for item in (gone or moved))
+    if not gone:
+        plural = "are only shims" if len(moved) > 1 else "is only a shim"
+        return f"{names} {plural} in TorchMetrics 1.9 and gone in 2.0"
+    where = (
+        "current Lightning"
+        if all(item.old.startswith("pytorch_lightning") for item in gone)
+        else "TorchMetrics 1.9"
+    )
+    return f"{names} {'are' if len(gone) > 1 else 'is'} gone from {where}"
+
+
+def _help(moved: list[Successor]) -> str:
+    targets = list(dict.fromkeys(item.new for item in moved if item.new))
+    if not targets:
+        remark = next((item.remark for item in moved if item.remark), "")
+        return remark or "nothing takes its place"
+    return f"use {', '.join(targets)}"

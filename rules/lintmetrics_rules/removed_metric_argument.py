@@ -1,0 +1,48 @@
+"""LM303: a metric is given an argument that 1.9 rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lintmetrics import facts
+from lintmetrics.model.metric_api import read
+from lintmetrics.project import CallSite
+from lintmetrics.rule import Consequence, Finding, Rule
+
+
+class RemovedMetricArgument(Rule):
+    """Arguments that metrics no longer take.
+
+    ``compute_on_step``, ``mdmc_average``, ``k``, ``num_outputs`` and others are gone or have
+    another name. TorchMetrics 0.8 to 0.11 swallowed unknown keywords in silence; since 1.0 a class
+    raises ``ValueError`` and a function ``TypeError``.
+    """
+
+    code = "LM303"
+    consequence = Consequence.CRASH
+    source = "introspected and run: torchmetrics 0.2.0 to 1.9.0"
+    bad = """
+    from torchmetrics import MeanSquaredError
+
+    mse = MeanSquaredError(compute_on_step=False)
+    """
+    good = """
+    from torchmetrics import MeanSquaredError
+
+    mse = MeanSquaredError()
+    """
+
+    def check(self, site: CallSite) -> Iterator[Finding]:
+        """Find arguments that the signature in 1.9 lacks."""
+        call = read(site.module, site.node, site.name)
+        if call is None:
+            return
+        for argument in call.removed:
+            change = facts.argument_change(call.current, argument.parameter or "")
+            yield Finding(
+                site,
+                f"{call.short} is given {argument.parameter}, which TorchMetrics 1.9 rejects",
+                help=change.text if change is not None else "",
+                node=argument.node,
+                detail=call,
+            )
