@@ -211,15 +211,22 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where}: not valid TOML: {error}") from None
 
 
+def _named(path: str) -> str:
+    """Return a path as an error names it."""
+    relative = os.path.relpath(path) if os.path.isabs(path) else path
+    return path if relative.startswith("..") else relative
+
+
 def _read(path: str) -> dict[str, Any]:
+    name = _named(path)
     try:
         with open(path, "rb") as file:
             text = file.read().decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8, as TOML must be") from None
-    return _parsed(text, path)
+        raise ConfigError(f"{name}: is not UTF-8, as TOML must be") from None
+    return _parsed(text, name)
 
 
 def _table_in(directory: str) -> tuple[Mapping[str, Any], str] | None:
@@ -246,7 +253,7 @@ def _table_in(directory: str) -> tuple[Mapping[str, Any], str] | None:
 def _tool_table(values: Mapping[str, Any], path: str = "") -> Mapping[str, Any]:
     table = values.get("tool", {}).get("lintmetrics", {})
     if not isinstance(table, dict):
-        raise ConfigError(f"{path}: tool.lintmetrics must be a table")
+        raise ConfigError(f"{_named(path)}: tool.lintmetrics must be a table")
     return table
 
 
@@ -327,9 +334,7 @@ def _settings(values: Mapping[str, Any], origin: str, root: str) -> Settings:
     Raises:
         ConfigError: a key, a type or a selector is not known.
     """
-    where = os.path.relpath(origin) if os.path.isabs(origin) else origin
-    if where.startswith(".."):
-        where = origin
+    where = _named(origin)
     prefix = "tool.lintmetrics." if origin.endswith("pyproject.toml") else ""
     _check(values, where, prefix)
     for key in ("select", "extend-select", "ignore", "extend-ignore"):

@@ -229,8 +229,11 @@ def _header_nodes(statement: ast.stmt) -> Iterator[ast.expr]:
 def _following(source: Source, line: int, tree: ast.Module | None) -> tuple[int, int]:
     """Return the lines of the statement below an own-line comment."""
     total = source.line_of(len(source.text))
+    cell, _ = source.container.locate(line)
     line += 1
-    while line < total:
+    while True:
+        if line > total or source.container.locate(line)[0] != cell:
+            return line, line - 1
         text = source.line_text(line).strip(" \t\f")
         if text and not text.startswith("#"):
             break

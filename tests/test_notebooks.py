@@ -209,7 +209,7 @@ def test_what_is_no_notebook_is_said_in_one_line(data: bytes, reason: str) -> No
 
 
 def test_odd_cells_are_passed_over() -> None:
-    cells = [1, None, {"cell_type": "code"}, {"cell_type": "code", "source": [1]}]
+    cells: list[Any] = [1, None, {"cell_type": "code"}, {"cell_type": "code", "source": [1]}]
     cells += [{"cell_type": "code", "source": None}, {"cell_type": 3, "source": "x"}]
     cells += [{"cell_type": "code", "source": "ok"}]
     source = decode(json.dumps({"cells": cells}).encode(), "n.ipynb")

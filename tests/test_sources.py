@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -183,11 +184,11 @@ def test_utf8_text_comes_back_byte_for_byte(
 @given(st.binary(max_size=60), st.sampled_from(["latin-1", "iso-8859-15", "cp1252", "koi8-r"]))
 def test_declared_encodings_come_back_byte_for_byte(body: bytes, encoding: str) -> None:
     data = f"# -*- coding: {encoding} -*-\r\n# ".encode() + body.replace(b"\0", b"")
-    try:
-        source = decode(data, "a.py")
-    except SourceError as error:
-        assert encoding == "cp1252", error
+    if encoding == "cp1252" and re.search(rb"[\x81\x8d\x8f\x90\x9d]", body):
+        with pytest.raises(SourceError, match="is not cp1252"):
+            decode(data, "a.py")
         return
+    source = decode(data, "a.py")
     assert source.container.pack(source.text) == data
     assert source.newline == "\r\n"
 
@@ -260,7 +261,7 @@ def test_a_write_that_fails_leaves_the_file_and_nothing_else(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sources.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(SourceError, match="no space left"):
         write(DiscoveredFile(str(tree / "a.py"), "a.py"), b"y\n")
     assert os.listdir(tree) == ["a.py"]
@@ -275,7 +276,7 @@ def test_an_interrupted_write_leaves_the_file_and_nothing_else(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sources.os, "fsync", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(DiscoveredFile(str(tree / "a.py"), "a.py"), b"y\n")
     assert os.listdir(tree) == ["a.py"]
