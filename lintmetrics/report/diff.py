@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -56,24 +58,8 @@ def _quoted(name: str) -> str:
 
 def _file(name: str, before: str, after: str, paint: Paint) -> list[str]:
     old, new = _lines(before), _lines(after)
-    # Equal ends are most of a file, and difflib would compare them all.
-    head = 0
-    shorter = min(len(old), len(new))
-    while head < shorter and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < shorter - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    matcher = difflib.SequenceMatcher(
-        None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False
-    )
-    codes = [("equal", 0, head, 0, head)] if head else []
-    codes += [
-        (t, a + head, b + head, c + head, d + head) for t, a, b, c, d in matcher.get_opcodes()
-    ]
-    if tail:
-        codes.append(("equal", len(old) - tail, len(old), len(new) - tail, len(new)))
-    matcher.opcodes = codes  # type: ignore[attr-defined]
+    matcher = difflib.SequenceMatcher(None, "", "")
+    matcher.opcodes = _opcodes(old, new)  # type: ignore[attr-defined]
     old_name, new_name = _quoted(f"a/{name}"), _quoted(f"b/{name}")
     # A name with a blank ends at a tab, or patch(1) takes what follows for a time.
     ending = "\t\n" if " " in name else "\n"
@@ -93,6 +79,64 @@ def _file(name: str, before: str, after: str, paint: Paint) -> list[str]:
             out += [_line("-", line, "removed", paint) for line in old[a:b]]
             out += [_line("+", line, "added", paint) for line in new[c:d]]
     return out
+
+
+_Opcode = tuple[str, int, int, int, int]
+
+
+def _opcodes(old: list[str], new: list[str]) -> list[_Opcode]:
+    """Return difflib's operations, in a time that does not grow with lines times changes.
+
+    Lines that occur once in both texts, in the longest run of them that keeps its order, hold the
+    texts together; difflib sees only what lies between.
+    """
+    counts_old, counts_new = Counter(old), Counter(new)
+    places = {line: index for index, line in enumerate(new) if counts_new[line] == 1}
+    pairs = [
+        (index, places[line])
+        for index, line in enumerate(old)
+        if counts_old[line] == 1 and line in places
+    ]
+    codes: list[_Opcode] = []
+    old_end = new_end = 0
+    for old_next, new_next in [*_ascending(pairs), (len(old), len(new))]:
+        matcher = difflib.SequenceMatcher(
+            None, old[old_end:old_next], new[new_end:new_next], autojunk=False
+        )
+        for tag, a, b, c, d in matcher.get_opcodes():
+            _add(codes, (tag, a + old_end, b + old_end, c + new_end, d + new_end))
+        if old_next < len(old):
+            _add(codes, ("equal", old_next, old_next + 1, new_next, new_next + 1))
+        old_end, new_end = old_next + 1, new_next + 1
+    return codes
+
+
+def _add(codes: list[_Opcode], code: _Opcode) -> None:
+    if codes and code[0] == "equal" == codes[-1][0]:
+        codes[-1] = ("equal", codes[-1][1], code[2], codes[-1][3], code[4])
+    else:
+        codes.append(code)
+
+
+def _ascending(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the longest part of the pairs in which the second numbers ascend as well."""
+    tails: list[int] = []
+    ends: list[int] = []
+    previous: list[int] = []
+    for index, (_, place) in enumerate(pairs):
+        length = bisect.bisect_left(tails, place)
+        previous.append(ends[length - 1] if length else -1)
+        if length == len(tails):
+            tails.append(place)
+            ends.append(index)
+        else:
+            tails[length], ends[length] = place, index
+    chosen: list[tuple[int, int]] = []
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        chosen.append(pairs[index])
+        index = previous[index]
+    return chosen[::-1]
 
 
 def _lines(text: str) -> list[str]:
