@@ -1,0 +1,230 @@
+"""CPU seconds of lintmetrics beside what stands next to it, all in one run.
+
+    python benchmarks/speed.py             # needs ruff; makes an environment for fixit and torchfix
+    python benchmarks/speed.py --no-peers  # without fixit and torchfix
+
+Every figure is the median CPU time (user and system, children included) of some runs; wall time
+and single figures mean little on a shared machine, the ratios are what is claimed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from packages import Package, cache
+
+LIGHTNING = Package(
+    "lightning",
+    "2.6.6",
+    "speed",
+    "lightning-2.6.6-py3-none-any.whl",
+    "",
+)
+PEERS = {"fixit": ["fixit==2.2.1"], "torchfix": ["torchfix==0.7.0"]}
+EMPTY_CLICK = (
+    "import click\n\n@click.group()\n@click.version_option('1')\ndef main(): pass\n\nmain()\n"
+)
+BARE_PARSE = """
+import sys
+import libcst
+for name in open(sys.argv[1]).read().splitlines():
+    libcst.parse_module(open(name, 'rb').read())
+"""
+
+
+def cpu(command: Sequence[str], runs: int, cwd: Path | None = None) -> float:
+    """Return the median CPU seconds of a command; its exit code does not matter."""
+    taken = []
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(taken)
+
+
+def row(label: str, ours: float, other: float, beside: str, budget: str) -> None:
+    """Print one line of the table."""
+    print(
+        f"| {label} | {ours:.2f} | {beside} {other:.2f} | {ours / other:.2f} | {budget} |",
+        flush=True,
+    )
+
+
+def tool() -> list[str]:
+    """Return the command of the installed lintmetrics."""
+    found = shutil.which("lintmetrics", path=str(Path(sys.executable).parent))
+    return [found] if found else [sys.executable, "-m", "lintmetrics"]
+
+
+def gated(tree: Path) -> list[str]:
+    """Return the files of a tree that pass the gate."""
+    from lintmetrics import gate
+
+    return [
+        str(path)
+        for path in sorted(tree.rglob("*.py"))
+        if gate.names_a_library(data := path.read_bytes()) or gate.is_interesting(data)
+    ]
+
+
+def lightning_tree() -> Path:
+    """Return the unpacked sources of Lightning itself."""
+    folder = cache() / LIGHTNING.label
+    if not folder.is_dir():
+        archives = cache() / "archives"
+        archives.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *("--dest", str(archives), f"lightning=={LIGHTNING.version}"),
+            ],
+            check=True,
+        )
+        shutil.unpack_archive(archives / LIGHTNING.file, folder, "zip")
+    return folder
+
+
+def without_lightning(folder: Path) -> Path:
+    """Write a tree of 3,000 files that have nothing to do with Lightning: the standard library."""
+    source = Path(os.__file__).parent
+    count = 0
+    for path in sorted(source.rglob("*.py")):
+        if "site-packages" in path.parts or count >= 1000:
+            continue
+        for copy in range(3):
+            target = folder / f"part{copy}" / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        count += 1
+    return folder
+
+
+def module_with(findings: int) -> str:
+    """Return a module with so many findings in one class."""
+    head = """\
+    import pytorch_lightning as pl
+    from torchmetrics.functional import auroc
+
+
+    class Classifier(pl.LightningModule):
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            score = self(x)
+    """
+    lines = [
+        f"        self.log('auroc_{i}', auroc(score, y, task='binary'))" for i in range(findings)
+    ]
+    return textwrap.dedent(head) + "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--no-peers", action="store_true", help="leave out fixit and torchfix")
+    parser.add_argument("--runs", type=int, default=3)
+    given = parser.parse_args()
+    ours = tool()
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or "ruff"
+    print(
+        "| what | lintmetrics, CPU s | beside it, CPU s | ratio | budget |\n|---|---|---|---|---|"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        empty = scratch / "empty.py"
+        empty.write_text(EMPTY_CLICK)
+        row(
+            "`--version`",
+            cpu([*ours, "--version"], 3 * given.runs),
+            cpu([sys.executable, str(empty), "--version"], 3 * given.runs),
+            "an empty click program",
+            "1.5",
+        )
+        plain = without_lightning(scratch / "plain")
+        row(
+            "a tree of 3,000 files without Lightning",
+            cpu([*ours, "check", "-j1", "--isolated", str(plain)], given.runs),
+            cpu([ruff, "check", "--isolated", "--no-cache", str(plain)], given.runs),
+            "`ruff check`",
+            "1",
+        )
+        tree = lightning_tree()
+        files = gated(tree)
+        listed = scratch / "files.txt"
+        listed.write_text("\n".join(files))
+        check = cpu([*ours, "check", "-j1", "--isolated", str(tree)], given.runs)
+        row(
+            f"Lightning {LIGHTNING.version} itself ({len(files)} files pass the gate)",
+            check,
+            cpu([sys.executable, "-c", BARE_PARSE, str(listed)], given.runs),
+            "LibCST parse of those files",
+            "2",
+        )
+        if not given.no_peers:
+            for peer, requirement in PEERS.items():
+                command = _peer(peer, requirement)
+                arguments = ["lint"] if peer == "fixit" else []
+                row("the same", check, cpu([*command, *arguments, str(tree)], 1), peer, "0.05")
+        one = next(Path(f) for f in files if f.endswith("demos/boring_classes.py"))
+        one_list = scratch / "one.txt"
+        one_list.write_text(str(one))
+        row(
+            "one Lightning file",
+            cpu([*ours, "check", "--isolated", str(one)], 2 * given.runs),
+            cpu([sys.executable, "-c", BARE_PARSE, str(one_list)], 2 * given.runs),
+            "importing LibCST and parsing it",
+            "1.5",
+        )
+        start = cpu([*ours, "check", "--isolated", str(one)], given.runs)
+        times = {}
+        for findings in (250, 1000):
+            file = scratch / f"findings_{findings}.py"
+            file.write_text(module_with(findings))
+            times[findings] = cpu([*ours, "check", "--isolated", str(file)], given.runs) - start
+        row(
+            "1,000 findings in one file, start-up taken off",
+            times[1000],
+            times[250],
+            "250 findings",
+            "4 (linear)",
+        )
+        doubled = scratch / "doubled"
+        shutil.copytree(tree, doubled / "one")
+        shutil.copytree(tree, doubled / "two")
+        row(
+            "the Lightning tree twice",
+            cpu([*ours, "check", "-j1", "--isolated", str(doubled)], given.runs),
+            check,
+            "once",
+            "2 (linear)",
+        )
+
+
+def _peer(name: str, requirement: list[str]) -> list[str]:
+    folder = cache() / f"env-{name}"
+    if not (folder / "bin" / name).exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run(
+            [str(folder / "bin" / "pip"), "install", "--quiet", *requirement], check=True
+        )
+    return [str(folder / "bin" / name)]
+
+
+if __name__ == "__main__":
+    main()
