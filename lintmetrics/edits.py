@@ -201,12 +201,27 @@ class Editor:
     def insert_at_body_start(
         self, module: Module, function: FunctionNode, lines: Sequence[str], rank: int = 0
     ) -> None:
-        """Insert lines as the first statements of a body, behind the docstring."""
+        """Insert lines as the first statements of a body, behind the docstring.
+
+        Comments that lead the body stay with the statement below them.
+        """
         first = self.body_start(module, function)
-        if is_docstring(first):
-            self.insert_after(module, first, lines, rank)
-        else:
-            self.insert_before(module, first, lines, rank)
+        if is_docstring(function.body[0]):
+            self.insert_after(module, function.body[0], lines, rank)
+            return
+        self._require_own_lines(module, first)
+        source = module.source
+        start = statement_start(module, first)
+        place = source.line_start(start)
+        while place > source.start(function):
+            above = source.line_start(place - 1)
+            line = source.text[above:place].strip()
+            if line and not line.startswith("#"):
+                break
+            if above <= source.start(function):
+                break
+            place = above
+        self._add(module, place, place, self._lines(module, source.indent_of(start), lines), rank)
 
     def append_to_body(
         self, module: Module, function: FunctionNode, lines: Sequence[str], rank: int = 0
@@ -310,6 +325,68 @@ class Editor:
             raise CannotEdit(f"a comment stands inside the parameter {name!r}")
         self._add(module, start, end, "")
 
+    def keep_first_parameter(self, module: Module, function: FunctionNode) -> None:
+        """Remove every parameter but the first from a signature, with annotations and defaults.
+
+        Raises:
+            CannotEdit: a comment with something to say stands inside what would go.
+        """
+        arguments = function.args
+        first = [*arguments.posonlyargs, *arguments.args][0]
+        source = module.source
+        behind = source.end(first)
+        end = comma = behind
+        depth = 0
+        for token in _TOKEN.finditer(source.code, behind):
+            text = token.group()
+            if text in "([{":
+                depth += 1
+            elif text in ")]}":
+                if depth == 0:
+                    end = token.start()
+                    break
+                depth -= 1
+            if not text.startswith("#"):
+                comma = token.start() if text == "," and depth == 0 else token.end()
+        removed = source.text[behind:end]
+        comments = [t.group() for t in _TOKEN.finditer(removed) if t.group().startswith("#")]
+        if any(not _PRAGMA.match(comment) for comment in comments):
+            raise CannotEdit(
+                f"a comment stands between the parameters of {function.name} at line "
+                f"{function.lineno}"
+            )
+        opening = source.code.rindex("(", 0, source.start(first))
+        if comma == behind:
+            return
+        if source.code[opening + 1 : source.start(first)].strip():
+            self._add(module, behind, comma, "")
+            return
+        self._add(module, opening + 1, end, source.segment(first))
+
+    def rename_attribute(self, module: Module, node: ast.Attribute, name: str) -> None:
+        """Rename the last part of an attribute chain."""
+        end = module.source.end(node)
+        self._add(module, end - len(node.attr), end, name)
+
+    def insert_in_init(
+        self, module: Module, cls: ast.ClassDef, lines: Sequence[str], rank: int = 0
+    ) -> None:
+        """Insert statements right behind ``super().__init__(...)``; make an init if absent."""
+        for statement in cls.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+                for inner in statement.body:
+                    if (
+                        isinstance(inner, ast.Expr)
+                        and isinstance(inner.value, ast.Call)
+                        and isinstance(inner.value.func, ast.Attribute)
+                        and inner.value.func.attr == "__init__"
+                    ):
+                        self.insert_after(module, inner, lines, rank)
+                        return
+                self.insert_at_body_start(module, statement, lines, rank)
+                return
+        self.append_to_init(module, cls, lines, rank)
+
     def add_import(self, module: Module, name: str, member: str | None = None) -> str:
         """Make a module, or a member of it, importable; return the expression that names it.
 
@@ -337,7 +414,9 @@ class Editor:
             self.insert_after(module, anchor, [statement], rank=5)
         return used if member is not None else name
 
-    def remove_import(self, module: Module, statement: ast.Import | ast.ImportFrom, bound: str) -> None:
+    def remove_import(
+        self, module: Module, statement: ast.Import | ast.ImportFrom, bound: str
+    ) -> None:
         """Remove one name from an import statement; the statement too when it was the only one."""
         index = next(
             i for i, alias in enumerate(statement.names) if bound_name(alias, statement) == bound
@@ -357,6 +436,17 @@ class Editor:
                 f"a comment stands between the imported names at line {statement.lineno}"
             )
         self._add(module, start, end, "")
+
+
+_TOKEN = re.compile(
+    r"\'\'\'(?:\\.|.)*?\'\'\'"
+    r'|"""(?:\\.|.)*?"""'
+    r"|'(?:\\.|[^'\\\n\r])*'"
+    r'|"(?:\\.|[^"\\\n\r])*"'
+    r"|\#[^\n\r]*|\w+|[^\s\w]",
+    re.S,
+)
+_PRAGMA = re.compile(r"#\s*(?:type:|noqa|pylint:|pyright:|mypy:)")
 
 
 def bound_name(alias: ast.alias, statement: ast.Import | ast.ImportFrom) -> str:
@@ -382,9 +472,7 @@ def default_of(function: FunctionNode, name: str) -> ast.expr | None:
     for argument, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
         if argument.arg == name:
             return default
-    for argument, keyword_default in zip(
-        arguments.kwonlyargs, arguments.kw_defaults, strict=True
-    ):
+    for argument, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         if argument.arg == name:
             return keyword_default
     return None

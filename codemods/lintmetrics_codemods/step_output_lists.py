@@ -1,0 +1,723 @@
+"""``*_epoch_end(outputs)`` becomes ``on_*_epoch_end()`` over a list that the steps fill."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from typing import cast
+
+from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
+from lintmetrics.config import Settings
+from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of
+from lintmetrics.model import step_outputs
+from lintmetrics.model.epoch_hooks import (
+    STAGE_OF_HOOK,
+    TRAINING,
+    EpochEnd,
+    Reference,
+    Stage,
+    extra_parameters,
+    family,
+    inherited,
+    is_generator,
+    loads,
+    own_epoch_end,
+    rebinds,
+    references,
+    required_parameters,
+    returns,
+    targets,
+)
+from lintmetrics.project import ClassInfo, Module
+from lintmetrics.rule import Finding
+
+_LIGHTNING_ONLY = re.compile(r"(?:pytorch_lightning|lightning|torch|typing|abc|builtins)(?:\.|$)")
+_LIMIT = 100  # Longest line that an inlined name may make.
+
+
+class StepOutputLists(Codemod):
+    """The outputs of the steps in a list of the module, emptied when the epoch ends."""
+
+    codes = ("LM201", "LM203")
+
+    def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
+        """Plan all edits of every hook that has to move together with this one."""
+        assert isinstance(finding.subject, EpochEnd)
+        return _Migration(finding.subject).fix()
+
+
+class _Migration:
+    """The hooks that call each other, and the edits that move them all."""
+
+    def __init__(self, start: EpochEnd) -> None:
+        self.start = start
+        self.project = start.module.project
+        self.ends: dict[EpochEnd, None] = {}
+        self.calls: dict[Reference, list[EpochEnd]] = {}
+        self.lightning_calls: dict[Reference, EpochEnd] = {}
+        self.editor = Editor()
+        self.collected: dict[tuple[ClassInfo, str], step_outputs.Collector] = {}
+        self.twins: dict[EpochEnd, EpochEnd] = {}
+        self.notes: list[str] = []
+        self._gather()
+        self.uses = self._used()
+
+    # What belongs together --------------------------------------------------------------------
+
+    def _gather(self) -> None:
+        queue = [self.start]
+        while queue:
+            end = queue.pop()
+            if end in self.ends:
+                continue
+            self.ends[end] = None
+            found: list[EpochEnd] = []
+            for name in STAGE_OF_HOOK:
+                for reference in references(self.project, name):
+                    inside = reference.function is end.function
+                    if not inside and name != end.name:
+                        continue
+                    reached = targets(reference)
+                    if end in reached or (inside and reached):
+                        self.calls[reference] = reached
+                        found += reached
+                        caller = self._caller(reference)
+                        if caller is not None:
+                            found.append(caller)
+                    elif inside and reference.receiver == "super":
+                        self.lightning_calls[reference] = end
+                    elif name == end.name:
+                        self._foreign(end, reference)
+            for name in STAGE_OF_HOOK:
+                same = own_epoch_end(end.cls, name)
+                if same is not None and same.function is end.function:
+                    found.append(same)
+            queue += found
+
+    def _caller(self, reference: Reference) -> EpochEnd | None:
+        if reference.cls is None or reference.function is None:
+            return None
+        if reference.function.name not in STAGE_OF_HOOK or not reference.cls.is_lightning:
+            return None
+        end = own_epoch_end(reference.cls, reference.function.name)
+        return end if end is not None and end.function is reference.function else None
+
+    def _foreign(self, end: EpochEnd, reference: Reference) -> None:
+        """Stop at a use of the hook's name on something that cannot be told."""
+        if end.name != end.stage.removed or reference.receiver != "other":
+            return
+        if reference.cls is not None and reference.cls.is_kind("Callback"):
+            receiver = reference.node.value
+            if isinstance(receiver, ast.Call) or not _looks_like_module(receiver):
+                return
+        names = {cls.node.name for cls in family(end.cls)}
+        if reference.module is not end.module and not any(
+            re.search(rf"\b{re.escape(name)}\b", reference.module.source.text) for name in names
+        ):
+            return
+        if not _looks_like_module(reference.node.value) and self._plain_class_has(end.name):
+            return
+        raise CannotEdit(
+            f"`{_text(reference.module, reference.node)}` at {reference.module.source.path}:"
+            f"{reference.line} names the hook on an object that cannot be told; rename it there "
+            f"by hand first"
+        )
+
+    def _plain_class_has(self, name: str) -> bool:
+        pattern = re.compile(rf"\bdef\s+{name}\b")
+        return any(
+            name in cls.methods and not cls.is_lightning
+            for module in self.project.mentioning(pattern)
+            for cls in module.classes
+        )
+
+    # Who reads the outputs --------------------------------------------------------------------
+
+    def _passes(self, end: EpochEnd) -> dict[ast.Name, Reference]:
+        """Return the reads of the parameters that only hand them to another hook."""
+        found: dict[ast.Name, Reference] = {}
+        for reference in (*self.calls, *self.lightning_calls):
+            if reference.function is not end.function:
+                continue
+            for argument in reference.arguments:
+                inner = argument.value if isinstance(argument, ast.Starred) else argument
+                if isinstance(inner, ast.Name):
+                    found[inner] = reference
+        return found
+
+    def _used(self) -> dict[EpochEnd, bool]:
+        uses = dict.fromkeys(self.ends, False)
+        changed = True
+        while changed:
+            changed = False
+            for end in self.ends:
+                if not uses[end] and self._reads(end, uses):
+                    uses[end] = changed = True
+        return uses
+
+    def _reads(self, end: EpochEnd, uses: dict[EpochEnd, bool]) -> bool:
+        passes = self._passes(end)
+        for parameter in extra_parameters(end.function):
+            for load in loads(end.function, parameter.arg):
+                reference = passes.get(load)
+                if reference is None:
+                    return True
+                if any(uses[target] for target in self.calls.get(reference, ())):
+                    return True
+        return False
+
+    # The plan ---------------------------------------------------------------------------------
+
+    def fix(self) -> Fix:
+        for end in self.ends:
+            self._require_movable(end)
+        self._find_twins()
+        for bundle in self._bundles():
+            self._write(bundle)
+        for collector in self.collected.values():
+            collector.write(self.editor)
+        self._imports()
+        message = self._message()
+        return Fix(Relation.PRESERVES, message, self.editor.edits, "outputs")
+
+    def _message(self) -> str:
+        hook = self.start.stage.hook
+        if not self.uses[self.start] and self.start.name == hook:
+            text = f"{hook} takes no parameter; what was passed to it was not used"
+        elif not self.uses[self.start]:
+            text = f"{self.start.name} becomes {hook}; its outputs were not used"
+        else:
+            text = (
+                f"{self.start.name} becomes {hook}"
+                if self.start.name != hook
+                else f"{hook} loses its parameter"
+            ) + f"; the outputs are collected in self.{self.start.stage.outputs}"
+        others = [end.spelled for end in self.ends if end != self.start]
+        if others:
+            text += f"; moved together with {', '.join(others[:4])}"
+            if len(others) > 4:
+                text += f" and {len(others) - 4} more"
+        return "; ".join([text, *dict.fromkeys(self.notes)])
+
+    def _require_movable(self, end: EpochEnd) -> None:
+        function, where = end.function, f"{end.spelled} at {end.module.source.path}:{end.line}"
+        arguments = function.args
+        if not (arguments.posonlyargs or arguments.args):
+            raise CannotEdit(f"{where} has no self")
+        for decorator in function.decorator_list:
+            name = ast.unparse(decorator).split("(")[0].split(".")[-1]
+            if name in ("staticmethod", "classmethod", "property", "overload"):
+                raise CannotEdit(f"{where} is decorated with @{name}")
+        if is_generator(function) or isinstance(function, ast.AsyncFunctionDef):
+            raise CannotEdit(f"{where} is a generator or a coroutine")
+        same = [
+            node
+            for node in ast.walk(end.cls.node)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.name == function.name
+            and end.module.enclosing_class(node) is end.cls
+        ]
+        if end.alias is None and len(same) > 1:
+            raise CannotEdit(f"{where} is defined {len(same)} times in its class")
+        if self.uses[end] and end.stage is TRAINING:
+            for cls in (*end.cls.mro(), *end.cls.subclasses):
+                step = cls.methods.get(end.stage.step)
+                for parameter in extra_parameters(step) if step is not None else ():
+                    if parameter.arg in ("optimizer_idx", "hiddens"):
+                        raise CannotEdit(
+                            f"training_step of {cls.node.name} takes `{parameter.arg}` at "
+                            f"{cls.module.source.path}:{parameter.lineno}, which Lightning 2 "
+                            "never passes; its outputs were nested, so move it to manual "
+                            "optimization first"
+                        )
+
+    def _find_twins(self) -> None:
+        """Find hooks that hand on to another stage's hook, as their steps do."""
+        for end in self.ends:
+            if end.alias is not None or not self.uses[end]:
+                continue
+            statement = _only_statement(end.function)
+            value = getattr(statement, "value", None)
+            reference = next(
+                (r for r in self.calls if r.call is value and r.receiver == "self"), None
+            )
+            if reference is None or len(self.calls[reference]) != 1:
+                continue
+            target = self.calls[reference][0]
+            if (
+                target.cls is not end.cls
+                or target.stage is end.stage
+                or target.alias is not None
+                or not _is_name(reference.arguments, end.parameter)
+                or inherited(end.cls, end.name)
+                or own_epoch_end(end.cls, end.stage.hook) not in (None, end)
+                or self._must_merge(target)
+                or len([r for r, reached in self.calls.items() if target in reached]) != 1
+                or len([r for r, reached in self.calls.items() if end in reached]) != 0
+                or not step_outputs.step_delegates(end.cls, end.stage, target.stage)
+            ):
+                continue
+            shared = step_outputs.Collector(
+                self._root(target), target.stage, (end.stage,), delegated=end.stage
+            )
+            if shared.root is end.cls and shared.in_step and not shared.exists:
+                self.twins[end] = target
+                self.collected[end.cls, target.stage.name] = shared
+
+    def _bundles(self) -> list[list[EpochEnd]]:
+        """Return the hooks in groups that have to take the same form."""
+        group = {end: end for end in self.ends}
+
+        def find(end: EpochEnd) -> EpochEnd:
+            while group[end] is not end:
+                end = group[end]
+            return end
+
+        for end in self.ends:
+            if end.alias is not None:
+                original = own_epoch_end(end.cls, end.function.name)
+                if original is None or original not in group:
+                    raise CannotEdit(
+                        f"{end.spelled} at {end.module.source.path}:{end.line} is an alias of a "
+                        "method that is no hook"
+                    )
+                group[find(end)] = find(original)
+        for reference, reached in self.calls.items():
+            caller = self._caller(reference)
+            joined = list(reached)
+            if (
+                reference.receiver == "super"
+                and reached
+                and caller is not None
+                and caller in group
+                and caller.stage is reached[0].stage
+            ):
+                joined.append(caller)
+            for end in joined[1:]:
+                group[find(end)] = find(joined[0])
+        bundles: dict[EpochEnd, list[EpochEnd]] = {}
+        for end in self.ends:
+            bundles.setdefault(find(end), []).append(end)
+        return list(bundles.values())
+
+    def _calls_to(self, bundle: Iterable[EpochEnd]) -> list[Reference]:
+        wanted = set(bundle)
+        return [
+            reference
+            for reference, reached in self.calls.items()
+            if wanted.intersection(reached)
+            and not (self._caller(reference) in self.twins and reference.receiver == "self")
+        ]
+
+    def _own_hook(self, end: EpochEnd) -> EpochEnd | None:
+        if end.name == end.stage.hook:
+            return None
+        return own_epoch_end(end.cls, end.stage.hook)
+
+    def _must_merge(self, end: EpochEnd) -> bool:
+        if end.name == end.stage.hook:
+            return False
+        return bool(self._own_hook(end) or inherited(end.cls, end.stage.hook))
+
+    def _write(self, bundle: list[EpochEnd]) -> None:
+        used = any(self.uses[end] for end in bundle)
+        calls = self._calls_to(bundle)
+        merged = any(self._must_merge(end) for end in bundle)
+        if not used and not merged:
+            for end in bundle:
+                self._write_plain(end)
+            for reference in calls:
+                self._call_hook(reference)
+        elif not used or merged or self._other_parameters_read(bundle):
+            self._write_helper(bundle, calls, used)
+        elif all(self._is_chain(reference) for reference in calls):
+            for end in bundle:
+                self._write_direct(end)
+            for reference in calls:
+                self._call_hook(reference)
+        else:
+            self._write_helper(bundle, calls, used)
+
+    def _other_parameters_read(self, bundle: list[EpochEnd]) -> bool:
+        for end in bundle:
+            found = extra_parameters(end.function)
+            arguments = end.function.args
+            for parameter in found:
+                simple = parameter is found[0] and parameter not in (
+                    arguments.vararg,
+                    arguments.kwarg,
+                )
+                if not simple and loads(end.function, parameter.arg):
+                    return True
+        return False
+
+    def _is_chain(self, reference: Reference) -> bool:
+        """Tell whether a call is a plain ``super().hook(outputs)`` that surely runs."""
+        caller = self._caller(reference)
+        call = reference.call
+        if reference.receiver != "super" or caller is None or call is None:
+            return False
+        if caller.stage is not self.calls[reference][0].stage:
+            return False
+        statement = reference.module.parent(call)
+        if not isinstance(statement, (ast.Expr, ast.Return)):
+            return False
+        body = caller.function.body
+        if statement not in body or not _is_name(reference.arguments, caller.parameter):
+            return False
+        if rebinds(caller.function, caller.parameter or ""):
+            return False
+        return not any(node.lineno < statement.lineno for node in returns(caller.function))
+
+    # Forms ------------------------------------------------------------------------------------
+
+    def _rename(self, end: EpochEnd, name: str) -> None:
+        if end.alias is not None:
+            self._rename_alias(end)
+        elif end.name != name:
+            self.editor.rename_function(end.module, end.function, name)
+
+    def _rename_alias(self, end: EpochEnd) -> None:
+        assert end.alias is not None
+        original = STAGE_OF_HOOK[end.function.name].hook
+        target = end.alias.targets[0] if isinstance(end.alias, ast.Assign) else end.alias.target
+        assert end.alias.value is not None
+        if isinstance(end.alias, ast.Assign) and len(end.alias.targets) > 1:
+            raise CannotEdit(f"line {end.line} binds several names at once")
+        if end.name != end.stage.hook:
+            self.editor.replace(end.module, target, end.stage.hook)
+        self.editor.replace(end.module, end.alias.value, original)
+
+    def _call_hook(self, reference: Reference) -> None:
+        """Write a call of the new hook, which takes no outputs."""
+        call = reference.call
+        stage = STAGE_OF_HOOK[reference.name]
+        if call is None:
+            if reference.name != stage.hook:
+                self.editor.rename_attribute(reference.module, reference.node, stage.hook)
+            return
+        if not all(_is_harmless(argument) for argument in reference.arguments):
+            raise CannotEdit(
+                f"the call at {reference.module.source.path}:{reference.line} works out its "
+                "argument, which the new hook does not take"
+            )
+        source = reference.module.source
+        start = source.end(reference.node) - len(reference.name)
+        given = "self" if reference.receiver == "class" else ""
+        text = f"{stage.hook}({given})"
+        if source.text[start : source.end(call)] != text:
+            self.editor.replace_range(reference.module, start, source.end(call), text)
+
+    def _drop_lightning_call(self, end: EpochEnd) -> None:
+        """Remove ``super().training_epoch_end(outputs)`` where the base is Lightning's own."""
+        for reference, caller in self.lightning_calls.items():
+            if caller.function is not end.function or end.alias is not None:
+                continue
+            cls = end.cls
+            where = f"{reference.module.source.path}:{reference.line}"
+            if not cls.is_kind("LightningModule") or not all(
+                _LIGHTNING_ONLY.match(name) for name in cls.base_names
+            ):
+                raise CannotEdit(
+                    f"`{_text(reference.module, reference.node)}` at {where} goes to a base "
+                    "outside this project; migrate that base first"
+                )
+            if reference.name == end.stage.hook:
+                self._call_hook(reference)
+                continue
+            call = reference.call
+            statement = reference.module.parent(call) if call is not None else None
+            if isinstance(statement, ast.Return) and not _is_last(
+                end.module, statement, end.function
+            ):
+                self.editor.replace(end.module, statement, "return")
+            elif isinstance(statement, (ast.Expr, ast.Return)):
+                self.editor.remove(end.module, statement)
+            else:
+                raise CannotEdit(
+                    f"the result of `{_text(reference.module, reference.node)}` at {where} is "
+                    "used; Lightning returned None there"
+                )
+
+    def _drop_parameters(self, end: EpochEnd) -> None:
+        if extra_parameters(end.function):
+            self.editor.keep_first_parameter(end.module, end.function)
+
+    def _write_plain(self, end: EpochEnd) -> None:
+        self._rename(end, end.stage.hook)
+        if end.alias is not None:
+            return
+        self._drop_parameters(end)
+        self._drop_lightning_call(end)
+        root = self._collecting_base(end)
+        if root is not None:
+            self._collect(root, end.stage)
+            self.editor.insert_at_body_start(
+                end.module, end.function, [f"self.{end.stage.outputs}.clear()"]
+            )
+
+    def _collecting_base(self, end: EpochEnd) -> ClassInfo | None:
+        """Return the base whose hook reads the outputs, so that they are collected anyway."""
+        for reference, reached in self.calls.items():
+            if reference.function is end.function and any(self.uses[e] for e in reached):
+                return None
+        root = self._root(end)
+        return None if root is end.cls else root
+
+    def _root(self, end: EpochEnd) -> ClassInfo:
+        """Return the topmost class above a hook whose own hook reads the outputs."""
+        root = end.cls
+        for cls in end.cls.mro():
+            for name in (end.stage.removed, end.stage.hook):
+                own = own_epoch_end(cls, name)
+                if own is None or STAGE_OF_HOOK[own.function.name] is not end.stage:
+                    continue
+                if self.uses.get(own, False) or (
+                    own not in self.uses
+                    and any(loads(own.function, p.arg) for p in extra_parameters(own.function))
+                ):
+                    root = cls
+        return root
+
+    def _collect(self, root: ClassInfo, stage: Stage) -> step_outputs.Collector:
+        key = (root, stage.name)
+        if key not in self.collected:
+            sharing = tuple(
+                end.stage
+                for end in self.ends
+                if end.alias is not None
+                and end.cls is root
+                and STAGE_OF_HOOK[end.function.name] is stage
+                and end.stage is not stage
+            )
+            self.collected[key] = step_outputs.Collector(root, stage, sharing)
+        return self.collected[key]
+
+    def _write_direct(self, end: EpochEnd) -> None:
+        self._rename(end, end.stage.hook)
+        if end.alias is not None:
+            return
+        function, module, stage = end.function, end.module, end.stage
+        if end in self.twins:
+            self._drop_parameters(end)
+            self._call_hook(next(r for r in self.calls if r.function is function))
+            return
+        self._drop_parameters(end)
+        self._drop_lightning_call(end)
+        collector = self._collect(self._root(end), stage)
+        passes = self._passes(end)
+        chained = [
+            reference
+            for reference in self.calls
+            if reference.function is function and self._is_chain(reference)
+        ]
+        name = end.parameter
+        assert name is not None
+        reads = [
+            load
+            for load in loads(function, name)
+            if (reference := passes.get(load)) is None
+            or (
+                reference in self.calls
+                and reference not in chained
+                and any(self.uses[target] for target in self.calls[reference])
+            )
+        ]
+        attribute = f"self.{stage.outputs}"
+        self_name = [*function.args.posonlyargs, *function.args.args][0].arg
+        if self_name != "self":
+            raise CannotEdit(f"{end.spelled} calls its instance `{self_name}`")
+        if not reads:
+            return
+        if not chained and self._can_inline(end, reads):
+            for load in reads:
+                self.editor.replace(module, load, attribute)
+            last = function.body[-1]
+            if isinstance(last, ast.Return):
+                self.editor.insert_before(module, last, [f"{attribute}.clear()"])
+            else:
+                self.editor.insert_after(module, last, [f"{attribute}.clear()"])
+            return
+        lines = collector.reading(name, clear=not chained)
+        self.editor.insert_at_body_start(module, function, lines)
+
+    def _can_inline(self, end: EpochEnd, reads: list[ast.Name]) -> bool:
+        """Tell whether the list may stand where the parameter stood, emptied at the end."""
+        function, module = end.function, end.module
+        name = end.parameter or ""
+        if len(reads) > 3 or rebinds(function, name):
+            return False
+        found = returns(function)
+        last = function.body[-1]
+        if any(node is not last for node in found):
+            return False
+        if found and any(node in reads for node in ast.walk(last)):
+            return False
+        longer = len(f"self.{end.stage.outputs}") - len(name)
+        by_line: dict[int, int] = {}
+        for load in reads:
+            by_line[load.lineno] = by_line.get(load.lineno, 0) + longer
+            for around in module.ancestors(load):
+                if around is function:
+                    break
+                if isinstance(
+                    around, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+                ):
+                    return False
+                if isinstance(around, ast.JoinedStr):
+                    return False
+            if not self._is_read_only(module, load):
+                return False
+        return all(
+            len(module.source.line_text(line)) + extra <= _LIMIT for line, extra in by_line.items()
+        )
+
+    @staticmethod
+    def _is_read_only(module: Module, load: ast.Name) -> bool:
+        parent = module.parent(load)
+        if isinstance(parent, (ast.For, ast.comprehension)):
+            return parent.iter is load
+        if isinstance(parent, ast.Subscript):
+            return parent.value is load and isinstance(parent.ctx, ast.Load)
+        if isinstance(parent, ast.Call) and load in parent.args:
+            called = parent.func
+            if isinstance(called, ast.Name):
+                return called.id in ("len", "enumerate", "zip", "sum", "list", "tuple")
+            if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+                return called.value.id == "torch" and called.attr in ("stack", "cat")
+        return False
+
+    def _write_helper(self, bundle: list[EpochEnd], calls: list[Reference], used: bool) -> None:
+        """Keep the bodies under a private name, and let a new hook call them."""
+        members = set(bundle)
+        for end in bundle:
+            for cls in family(end.cls):
+                if end.stage.helper in cls.namespace:
+                    raise CannotEdit(
+                        f"{cls.node.name} already has a {end.stage.helper} at "
+                        f"{cls.module.source.path}:{cls.namespace[end.stage.helper].lineno}"  # type: ignore[attr-defined]
+                    )
+        for reference in calls:
+            stage = STAGE_OF_HOOK[reference.name]
+            if any(end.alias is not None for end in self.calls[reference]):
+                raise CannotEdit(
+                    f"the alias {stage.removed} is called at {reference.module.source.path}:"
+                    f"{reference.line}; make it a method of its own first"
+                )
+            if used or reference.call is None:
+                self.editor.rename_attribute(reference.module, reference.node, stage.helper)
+            else:
+                self._call_helper_without_outputs(reference, stage)
+        for end in bundle:
+            if end.alias is not None:
+                self._rename_alias(end)
+                continue
+            self.editor.rename_function(end.module, end.function, end.stage.helper)
+            if not used:
+                self._drop_parameters(end)
+            self._drop_lightning_call(end)
+            above = inherited(end.cls, end.name)
+            if above is None or above not in members or self._own_hook(end):
+                self._add_hook(end, used)
+
+    def _call_helper_without_outputs(self, reference: Reference, stage: Stage) -> None:
+        call = reference.call
+        assert call is not None
+        if not all(_is_harmless(argument) for argument in reference.arguments):
+            raise CannotEdit(
+                f"the call at {reference.module.source.path}:{reference.line} works out its "
+                "argument, which the new hook does not take"
+            )
+        source = reference.module.source
+        start = source.end(reference.node) - len(reference.name)
+        given = "self" if reference.receiver == "class" else ""
+        self.editor.replace_range(
+            reference.module, start, source.end(call), f"{stage.helper}({given})"
+        )
+
+    def _add_hook(self, end: EpochEnd, used: bool) -> None:
+        stage, module = end.stage, end.module
+        own = self._own_hook(end)
+        if own is not None and (own.alias is not None or extra_parameters(own.function)):
+            raise CannotEdit(
+                f"{own.spelled} at {module.source.path}:{own.line} has parameters of its own"
+            )
+        required = required_parameters(end.function)
+        if used and len(required) > 1:
+            raise CannotEdit(f"{end.spelled} requires more than its outputs")
+        name = "outputs"
+        if own is not None and (loads(own.function, name) or rebinds(own.function, name)):
+            name = "step_outputs"
+        lines: list[str] = []
+        if used:
+            lines += self._collect(self._root(end), stage).reading(name, clear=True)
+        lines.append(f"self.{stage.helper}({name if used else ''})")
+        if own is not None:
+            if not used and (root := self._collecting_base(end)) is not None:
+                self._collect(root, stage)
+                lines.insert(0, f"self.{stage.outputs}.clear()")
+            self.editor.insert_at_body_start(module, own.function, lines)
+            return
+        if inherited(end.cls, stage.hook) is not None and end.name != stage.hook:
+            lines.append(f"super().{stage.hook}()")
+        self.editor.add_method(
+            module,
+            end.cls.node,
+            [f"def {stage.hook}(self):", *(f"    {line}" for line in lines)],
+            before=end.function,
+            rank=1,
+        )
+
+    def _imports(self) -> None:
+        for collector in self.collected.values():
+            if collector.needs_torch:
+                self.editor.add_import(collector.root.module, "torch")
+
+
+def _text(module: Module, node: ast.AST) -> str:
+    try:
+        return module.source.segment(node)
+    except AttributeError:
+        return ast.unparse(node)
+
+
+def _looks_like_module(receiver: ast.expr) -> bool:
+    spelled = ast.unparse(receiver).lower()
+    return (
+        re.search(r"(?:^|[._])(?:pl_|lightning_)?(?:model|module|net|system|task)\w*$", spelled)
+        is not None
+    )
+
+
+def _only_statement(function: FunctionNode) -> ast.stmt | None:
+    body = function.body
+    if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        body = body[1:]
+    return body[0] if len(body) == 1 else None
+
+
+def _is_last(module: Module, statement: ast.stmt, function: FunctionNode) -> bool:
+    """Tell whether nothing of a function runs behind a statement."""
+    current: ast.AST = statement
+    while current is not function:
+        block = block_of(module, cast(ast.stmt, current))
+        parent = module.parent(current)
+        if block[-1] is not current or parent is None:
+            return False
+        if not isinstance(parent, (ast.If, ast.With, ast.FunctionDef)):
+            return False
+        current = parent
+    return True
+
+
+def _is_name(arguments: list[ast.expr], name: str | None) -> bool:
+    return len(arguments) == 1 and isinstance(arguments[0], ast.Name) and arguments[0].id == name
+
+
+def _is_harmless(expr: ast.expr) -> bool:
+    """Tell whether leaving out an expression leaves nothing undone."""
+    return not any(
+        isinstance(node, (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr))
+        for node in ast.walk(expr)
+    )

@@ -1,0 +1,239 @@
+"""The hooks that ran behind a step: ``training_step_end`` and its kin, which nobody calls now.
+
+Lightning 1 handed them what the step returned and went on with what they returned; a hook that
+returned nothing left the value as it was.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from lintmetrics.edits import CannotEdit, Editor, FunctionNode, default_of, is_docstring
+from lintmetrics.model.epoch_hooks import (
+    STAGES,
+    TRAINING,
+    Stage,
+    extra_parameters,
+    family,
+    is_generator,
+    loads,
+    rebinds,
+    references,
+    required_parameters,
+    returns,
+)
+from lintmetrics.project import ClassInfo, Module
+
+
+@dataclass(frozen=True)
+class StepEnd:
+    """A step-end hook of one class."""
+
+    cls: ClassInfo
+    stage: Stage
+    function: FunctionNode
+
+    @property
+    def module(self) -> Module:
+        """The file it stands in."""
+        return self.cls.module
+
+    @property
+    def node(self) -> ast.AST:
+        """Its ``def``."""
+        return self.function
+
+    @property
+    def spelled(self) -> str:
+        """How a message names it."""
+        return f"{self.cls.node.name}.{self.stage.step_end}"
+
+    @property
+    def helper(self) -> str:
+        """The name under which its body lives on."""
+        return f"_{self.stage.step_end}"
+
+
+def own_step_ends(cls: ClassInfo) -> list[StepEnd]:
+    """Return the step-end hooks that a class itself defines."""
+    return [
+        StepEnd(cls, stage, cls.methods[stage.step_end])
+        for stage in STAGES
+        if stage.step_end in cls.methods
+    ]
+
+
+def called_in_step(end: StepEnd) -> bool:
+    """Tell whether the step of the same class can call what was the hook."""
+    cls, stage = end.cls, end.stage
+    step = cls.methods.get(stage.step)
+    if not isinstance(step, ast.FunctionDef) or is_generator(step):
+        return False
+    if any(stage.step in below.namespace for below in cls.subclasses):
+        return False
+    if any(
+        isinstance(value, ast.Name) and value.id == stage.step for value in cls.assigned.values()
+    ):
+        return False
+    relatives = set(family(cls))
+    for reference in references(cls.module.project, stage.step):
+        if reference.receiver == "other":
+            if reference.module is cls.module or cls.node.name in reference.module.source.text:
+                return False
+        elif reference.cls in relatives or reference.owner in relatives:
+            return False
+    found = returns(step)
+    return bool(found) and all(node.value is not None for node in found) and _ends(step.body)
+
+
+def _ends(body: list[ast.stmt]) -> bool:
+    """Tell whether a block never falls off its end."""
+    last = body[-1]
+    if isinstance(last, (ast.Return, ast.Raise)):
+        return True
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and _ends(last.body) and _ends(last.orelse)
+    return isinstance(last, ast.With) and _ends(last.body)
+
+
+def write_step_end(editor: Editor, end: StepEnd) -> str:
+    """Plan what takes the place of a step-end hook; return what is written, in words.
+
+    Raises:
+        CannotEdit: no rewrite is surely right.
+    """
+    cls, stage, function = end.cls, end.stage, end.function
+    where = f"{end.spelled} at {end.module.source.path}:{function.lineno}"
+    _require_plain(end, where)
+    parameter = extra_parameters(function)[0].arg
+    body = [s for s in function.body if not is_docstring(s)]
+    if (
+        len(body) <= 1
+        and not function.decorator_list
+        and all(
+            isinstance(s, ast.Pass)
+            or (isinstance(s, ast.Return) and s.value is None)
+            or (
+                isinstance(s, ast.Return)
+                and isinstance(s.value, ast.Name)
+                and s.value.id == parameter
+            )
+            for s in body
+        )
+        and len(cls.node.body) > 1
+    ):
+        editor.remove(end.module, function)
+        return f"{stage.step_end} only handed its argument on, so it goes"
+    for relative in family(cls):
+        if end.helper in relative.namespace:
+            raise CannotEdit(f"{relative.node.name} already has a {end.helper}")
+    valued = [node for node in returns(function) if node.value is not None]
+    if valued and not (len(valued) == len(returns(function)) and _ends(function.body)):
+        raise CannotEdit(f"{where} returns a value on some paths only")
+    editor.rename_function(end.module, function, end.helper)
+    if called_in_step(end):
+        _call_in_step(editor, end, bool(valued))
+        return f"{stage.step} calls the body of {stage.step_end}, which is now {end.helper}"
+    if stage is not TRAINING:
+        _call_at_batch_end(editor, end, bool(valued))
+        return f"{stage.batch_end} calls the body of {stage.step_end}, which is now {end.helper}"
+    _override_step(editor, end, bool(valued))
+    return f"{stage.step} is overridden and calls the body of {stage.step_end}"
+
+
+def _require_plain(end: StepEnd, where: str) -> None:
+    function, cls, stage = end.function, end.cls, end.stage
+    if is_generator(function) or isinstance(function, ast.AsyncFunctionDef):
+        raise CannotEdit(f"{where} is a generator or a coroutine")
+    if not extra_parameters(function) or len(required_parameters(function)) > 1:
+        raise CannotEdit(f"{where} does not take exactly the output of the step")
+    if extra_parameters(function)[0] in (function.args.kwarg, *function.args.kwonlyargs):
+        raise CannotEdit(f"{where} does not take the output of the step by position")
+    others = [c for c in family(cls) if c is not cls and stage.step_end in c.namespace]
+    if others:
+        raise CannotEdit(
+            f"{others[0].node.name} at {others[0].module.source.path}:{others[0].node.lineno} "
+            f"defines {stage.step_end} too; move both by hand"
+        )
+    if any(
+        isinstance(value, ast.Name) and value.id == stage.step_end
+        for value in cls.assigned.values()
+    ):
+        raise CannotEdit(f"{where} has an alias in its class")
+    relatives = set(family(cls))
+    for reference in references(cls.module.project, stage.step_end):
+        if reference.cls in relatives or reference.owner in relatives:
+            raise CannotEdit(
+                f"{stage.step_end} is named at {reference.module.source.path}:{reference.line} "
+                "as well; move both by hand"
+            )
+
+
+def _call_in_step(editor: Editor, end: StepEnd, valued: bool) -> None:
+    module, step = end.module, end.cls.methods[end.stage.step]
+    source = module.source
+    local = "output"
+    if loads(step, local) or rebinds(step, local):
+        local = "step_output"
+    for node in returns(step):
+        value = node.value
+        assert value is not None
+        start, stop = source.start(value), source.end(value)
+        bare = isinstance(value, ast.Tuple) and source.start(value.elts[0]) == start
+        left, right = ("((", "))") if bare else ("(", ")")
+        if valued:
+            editor.replace_range(module, start, start, f"self.{end.helper}{left}")
+            editor.replace_range(module, stop, stop, right)
+        elif isinstance(value, ast.Name):
+            editor.insert_before(module, node, [f"self.{end.helper}({value.id})"])
+        else:
+            begin = source.start(node)
+            editor.replace_range(module, begin, begin + len("return"), f"{local} =")
+            editor.insert_after(module, node, [f"self.{end.helper}({local})", f"return {local}"])
+
+
+def _call_at_batch_end(editor: Editor, end: StepEnd, valued: bool) -> None:
+    cls, stage = end.cls, end.stage
+    for relative in family(cls):
+        if stage.batch_end in relative.namespace:
+            raise CannotEdit(
+                f"{relative.node.name} at {relative.module.source.path}:"
+                f"{relative.node.lineno} has a {stage.batch_end} of its own; call "
+                f"the body of {stage.step_end} there"
+            )
+    call = f"self.{end.helper}(outputs)"
+    lines = [
+        f"def {stage.batch_end}(self, outputs, batch, batch_idx, dataloader_idx=0):",
+        f"    outputs = {call}" if valued else f"    {call}",
+    ]
+    editor.add_method(end.module, cls.node, lines, before=end.function)
+
+
+def _override_step(editor: Editor, end: StepEnd, valued: bool) -> None:
+    cls, stage = end.cls, end.stage
+    above = next((f for c in cls.mro()[1:] if (f := c.own(stage.step)) is not None), None)
+    others = [c for c in cls.subclasses if stage.step in c.namespace]
+    if above is None or stage.step in cls.namespace or others or not valued:
+        place = others[0] if others else cls
+        raise CannotEdit(
+            f"the {stage.step} of {place.node.name} at {place.module.source.path}:"
+            f"{place.node.lineno} has to call the body of {stage.step_end} at each return; "
+            "which call that is cannot be told"
+        )
+    arguments = above.node.args
+    if arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
+        raise CannotEdit(f"the {stage.step} of {above.name} takes any arguments")
+    names = extra_parameters(above.node)
+    signature = ", ".join(
+        argument.arg
+        if (default := default_of(above.node, argument.arg)) is None
+        else f"{argument.arg}={ast.unparse(default)}"
+        for argument in names
+    )
+    given = ", ".join(argument.arg for argument in names)
+    lines = [
+        f"def {stage.step}(self, {signature}):",
+        f"    return self.{end.helper}(super().{stage.step}({given}))",
+    ]
+    editor.add_method(end.module, cls.node, lines, before=end.function)
