@@ -80,7 +80,7 @@ class CommandLine:
     select: tuple[str, ...] = ()
     extend_select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    style: str = ""
+    style: str | None = None
     config: tuple[str, ...] = ()
     isolated: bool = False
 

@@ -285,7 +285,7 @@ def start(options: Options) -> Run | None:
             select=options.select,
             extend_select=options.extend_select,
             ignore=options.ignore,
-            style=options.style or "",
+            style=options.style,
             config=options.configs,
             isolated=options.isolated,
         )
