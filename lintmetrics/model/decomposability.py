@@ -98,7 +98,7 @@ def _compatible(row: facts.Decomposability, given: dict[str, object]) -> bool:
     for match in _CONDITION.finditer(row.variant):
         conditions[match.group(1)] = (match.group(2).strip("'\""), bool(match.group(3)))
     for key in _DECISIVE:
-        value = given.get(key, None) if key in given else None
+        value = given.get(key)
         if key in conditions:
             wanted, default = conditions[key]
             if key not in given:

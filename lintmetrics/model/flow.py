@@ -9,6 +9,8 @@ shared step that is told its stage logs under the key of that stage. What is not
 from __future__ import annotations
 
 import ast
+import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,6 +28,7 @@ from lintmetrics.model.values import (
     Metric,
     Named,
     Number,
+    Origin,
     SelfValue,
     Seq,
     SuperValue,
@@ -33,6 +36,7 @@ from lintmetrics.model.values import (
     Value,
     each,
     merge,
+    numbers,
     options,
     text_of,
 )
@@ -41,6 +45,7 @@ from lintmetrics.project import ClassInfo, External, FunctionInfo, Module, Modul
 _DEPTH = 8  # Calls followed into each other.
 _BUDGET = 20_000  # Expressions looked at for one hook.
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11.
+_LOSS = re.compile(r"loss|objective|criterion|(?:^|[_/.\-])(?:nll|kld?|elbo)(?:$|[_/.\-])", re.I)
 _SETUP = ("__init__", "setup", "configure_model", "on_fit_start", "on_train_start")
 
 
@@ -114,6 +119,43 @@ class LogCall:
             return self.module.source.segment(self.key_node)
         return self.module.source.segment(self.node.args[0]) if self.node.args else "a value"
 
+    def averaged(self, kind: str) -> list[tuple[Origin, list[LogContext]]]:
+        """Return what ends up in a mean over batches, with the ways that lead there.
+
+        A value that was mixed with others is what its author calls it, and so is one whose key
+        speaks of a loss; both are left out.
+        """
+        found: dict[Origin, list[LogContext]] = {}
+        for context in self.contexts:
+            if context.key is not None and _LOSS.search(context.key):
+                continue
+            for number in numbers(context.value):
+                for origin in number.origins:
+                    if origin.kind == kind and (context.averaged or origin.averaged):
+                        ways = found.setdefault(origin, [])
+                        if context not in ways:
+                            ways.append(context)
+        return list(found.items())
+
+    def key_in(self, contexts: Sequence[LogContext]) -> str:
+        """Return the key as the user would recognise it, for some of the ways."""
+        return replace(self, contexts=tuple(contexts)).key
+
+    def place(self, origin: Origin) -> tuple[Module, ast.AST]:
+        """Return where a reader looks for a value: the logged expression, or its origin when the
+        log call only hands on what it was given."""
+        shown = self.value_node or (self.node.args[0] if self.node.args else self.node)
+        if isinstance(shown, ast.Name) and self.function is not None:
+            bound = self.module.scope_of(self.function).get(shown.id)
+            if isinstance(bound, ast.arg):
+                return origin.module, origin.node
+        here = origin.module is self.module and (
+            self.module.enclosing_function(origin.node) is self.function
+        )
+        if self.value_node is None and here:
+            return origin.module, origin.node
+        return self.module, shown
+
     def argument(self, name: str) -> ast.expr | None:
         """Return a keyword argument of the call."""
         for keyword in self.node.keywords:
@@ -138,17 +180,42 @@ class MetricUse:
     node: ast.Call
     module: Module = field(repr=False)
     hook: str = ""
+    arguments: tuple[Value, ...] = ()
+    """What it was given by position."""
 
 
 @dataclass(frozen=True, eq=False)
 class Append:
-    """A value is appended to a list that the module holds (``self.x.append(value)``)."""
+    """A value is appended to a list that the module holds (``self.x.append(value)``).
+
+    ``looped`` marks one that may be made several times for each batch.
+    """
 
     attribute: str
     value: Value
     node: ast.Call
     module: Module = field(repr=False)
     hook: str = ""
+    looped: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class BatchMean:
+    """A mean in which each batch of the epoch has one vote.
+
+    Args:
+        origin: the mean itself.
+        node: where the module's own code asks for it: the mean, or the call of the helper that
+            makes it; ``module``: the file that holds ``node``.
+        function: the method that holds ``node``.
+        hook: the hook that leads to it.
+    """
+
+    origin: Origin
+    node: ast.expr
+    module: Module = field(repr=False)
+    function: FunctionNode | None
+    hook: str
 
 
 class _Return(Exception):
@@ -186,12 +253,15 @@ class LightningClass:
         self.attributes: dict[str, Value] = {}
         self.uses: list[MetricUse] = []
         self.appends: list[Append] = []
+        self._means: dict[tuple[int, int], BatchMean] = {}
         self.returned: dict[str, Value] = {}
         self._logs: dict[tuple[int, str | None], list[tuple[LogCall, LogContext]]] = {}
         self._hook = ""
         self._depth = 0
         self._spent = 0
         self._running: list[ast.AST] = []
+        self._calls: list[tuple[_Frame, ast.Call]] = []
+        self._loops = 0
         self._run()
 
     @classmethod
@@ -223,6 +293,11 @@ class LightningClass:
             calls.append(replace(first, contexts=tuple(context for _, context in group)))
         return sorted(calls, key=lambda c: (c.module.path, c.node.lineno, c.node.col_offset))
 
+    @property
+    def batch_means(self) -> list[BatchMean]:
+        """Every mean over the batches of an epoch that is made by hand, in order."""
+        return list(self._means.values())
+
     # Running hooks --------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -234,6 +309,7 @@ class LightningClass:
                 if name == "training_epoch_end":
                     outputs = each(outputs, operations.as_training_output)
                 self._start(name, {0: Elements(outputs, per_batch=True)})
+                self._start_nested(name, outputs)
             elif name.startswith("on_") and name.endswith("_epoch_end"):
                 stage = {"train": "training"}.get(name.split("_")[1], name.split("_")[1])
                 self._collect_appends()
@@ -245,11 +321,24 @@ class LightningClass:
     def _collect_appends(self) -> None:
         """Give each list that the steps filled its elements."""
         found: dict[str, list[Value]] = {}
+        looped: set[str] = set()
         for append in self.appends:
             if hooks.is_batch_hook(append.hook):
                 found.setdefault(append.attribute, []).append(append.value)
+                if append.looped:
+                    looped.add(append.attribute)
         for attribute, values in found.items():
-            self.attributes[attribute] = Elements(merge(values), per_batch=True)
+            self.attributes[attribute] = Elements(merge(values), attribute not in looped)
+
+    def _start_nested(self, name: str, outputs: Value) -> None:
+        """Run an old epoch end on a list for each dataloader, where there may be several."""
+        info = self.cls.lookup(name)
+        step = self.cls.lookup(hooks.EPOCH_END[name])
+        if info is None or info.cls is None or step is None or name == "training_epoch_end":
+            return
+        names = [a.arg for a in (*step.node.args.args, *step.node.args.kwonlyargs)]
+        if "dataloader_idx" in names or len(step.node.args.args) > 3:
+            self._start(name, {0: Elements(Elements(outputs, per_batch=True))})
 
     def _start(self, name: str, given: dict[int, Value]) -> None:
         info = self.cls.lookup(name)
@@ -259,6 +348,8 @@ class LightningClass:
         self._depth = 0
         self._spent = 0
         self._running = []
+        self._calls = []
+        self._loops = 0
         saved = dict(self.attributes)
         arguments: list[Value] = []
         if hooks.is_batch_hook(name):
@@ -271,10 +362,8 @@ class LightningClass:
             arguments[position] = value
         if self.cls.is_kind("Callback") and not self.cls.is_kind("LightningModule"):
             arguments = [UNKNOWN, SelfValue(), *arguments]
-        try:
+        with contextlib.suppress(_Budget):
             self.returned[name] = self._enter(info, arguments, {}, True)
-        except _Budget:
-            pass
         if name not in _SETUP:
             # What a hook assigns is not what the next hook finds: keep what setup made.
             self.attributes = {**self.attributes, **saved}
@@ -349,7 +438,7 @@ class LightningClass:
         if isinstance(node, ast.Expr):
             self._eval(frame, node.value)
         elif isinstance(node, ast.Assign):
-            value = self._eval(frame, node.value)
+            value = self._running_total(frame, node) or self._eval(frame, node.value)
             for target in node.targets:
                 self._bind(frame, target, value)
         elif isinstance(node, ast.AnnAssign):
@@ -358,16 +447,15 @@ class LightningClass:
         elif isinstance(node, ast.AugAssign):
             before = self._eval(frame, _as_load(node.target))
             value = self._eval(frame, node.value)
-            if isinstance(node.op, ast.Add) and isinstance(value, Number):
+            if isinstance(node.op, ast.Add) and isinstance(value, Seq) and self._loop(frame):
+                value = operations.appended(before, value.items, self._loop(frame))
+            elif isinstance(node.op, ast.Add) and isinstance(value, Number):
                 value = operations.accumulate(before, value, self._loop(frame) == "batches")
             else:
-                value = operations.binary(
-                    node.op,
-                    before,
-                    value,
-                    ast.BinOp(node.target, node.op, node.value),
-                    frame.module,
-                )
+                made = ast.copy_location(ast.BinOp(node.target, node.op, node.value), node)
+                made.lm_parent = node  # type: ignore[attr-defined]
+                value = operations.binary(node.op, before, value, made, frame.module)
+                self._note_mean(frame, made, value)
             self._bind(frame, node.target, value)
         elif isinstance(node, ast.Return):
             value = self._eval(frame, node.value) if node.value else Const(None)
@@ -380,7 +468,9 @@ class LightningClass:
             self._for(frame, node)
         elif isinstance(node, ast.While):
             self._eval(frame, node.test)
+            self._loops += 1
             self._branches(frame, [node.body, node.orelse], always=False)
+            self._loops -= 1
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             for item in node.items:
                 value = self._eval(frame, item.context_expr)
@@ -411,6 +501,20 @@ class LightningClass:
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     frame.names.pop(target.id, None)
+
+    def _running_total(self, frame: _Frame, node: ast.Assign) -> Value | None:
+        """Return what ``total = total + x`` gives in a loop over step outputs."""
+        added, target = node.value, node.targets[0]
+        if not (isinstance(added, ast.BinOp) and isinstance(added.op, ast.Add)):
+            return None
+        if not isinstance(target, ast.Name) or self._loop(frame) != "batches":
+            return None
+        for own, other in ((added.left, added.right), (added.right, added.left)):
+            if isinstance(own, ast.Name) and own.id == target.id:
+                value = self._eval(frame, other)
+                if isinstance(value, Number):
+                    return operations.accumulate(self._eval(frame, own), value, True)
+        return None
 
     @staticmethod
     def _loop(frame: _Frame) -> str:
@@ -482,7 +586,9 @@ class LightningClass:
         outer = frame.names.get("\0loop")
         self._bind(frame, node.target, operations.element_of(iterable))
         frame.names["\0loop"] = Const("batches" if per_batch else "other")
+        self._loops += 1
         self._branches(frame, [node.body], always=False)
+        self._loops -= 1
         frame.names.pop("\0loop", None)
         if outer is not None:
             frame.names["\0loop"] = outer
@@ -518,7 +624,28 @@ class LightningClass:
                     self._eval(frame, child)
             return UNKNOWN
         value: Value = method(frame, node)
+        if isinstance(node, (ast.Call, ast.BinOp)):
+            self._note_mean(frame, node, value)
         return value
+
+    def _note_mean(self, frame: _Frame, made: ast.expr, value: Value) -> None:
+        """Keep a mean over batches by hand, with the place where the module's own code makes it."""
+        for number in numbers(value):
+            if number.form is not Form.OTHER:
+                continue
+            for origin in number.origins:
+                if origin.kind != "mean-of-means" or origin.node is not made:
+                    continue
+                place: tuple[_Frame, ast.expr] = (frame, origin.node)
+                for above, call in reversed(self._calls):
+                    if place[0].owner is not None:
+                        break
+                    place = (above, call)
+                holder, node = place
+                self._means.setdefault(
+                    (id(origin.node), id(node)),
+                    BatchMean(origin, node, holder.module, holder.function, self._hook),
+                )
 
     def _eval_constant(self, frame: _Frame, node: ast.Constant) -> Value:
         return Const(node.value)
@@ -674,7 +801,10 @@ class LightningClass:
         return self._eval(frame, node.value)
 
     def _eval_lambda(self, frame: _Frame, node: ast.Lambda) -> Value:
-        return UNKNOWN
+        body = ast.copy_location(ast.Return(node.body), node.body)
+        function = ast.FunctionDef("<lambda>", node.args, [body], [])
+        info = FunctionInfo(frame.module, ast.copy_location(function, node), frame.owner)
+        return Callee(info, False, tuple(frame.names.items()))
 
     def _comprehension(
         self, frame: _Frame, generators: list[ast.comprehension], elements: list[ast.expr]
@@ -736,10 +866,10 @@ class LightningClass:
             return SuperValue(frame.owner) if frame.owner else UNKNOWN
         if isinstance(function, ast.Attribute):
             owner = self._eval(frame, function.value)
-            if isinstance(owner, SelfValue) and function.attr in ("log", "log_dict"):
-                if self.cls.lookup(function.attr) is None:
-                    self._log(frame, node, function.attr == "log_dict")
-                    return Const(None)
+            is_log = isinstance(owner, SelfValue) and function.attr in ("log", "log_dict")
+            if is_log and self.cls.lookup(function.attr) is None:
+                self._log(frame, node, function.attr == "log_dict")
+                return Const(None)
             if isinstance(owner, SuperValue):
                 return self._call_super(frame, node, owner, function.attr)
             if not isinstance(owner, (SelfValue, Named)):
@@ -787,11 +917,17 @@ class LightningClass:
         keywords: dict[str, Value],
     ) -> Value:
         if isinstance(target, Callee):
-            return self._enter(target.function, arguments, keywords, target.bound, target.closure)
+            self._calls.append((frame, node))
+            try:
+                return self._enter(
+                    target.function, arguments, keywords, target.bound, target.closure
+                )
+            finally:
+                self._calls.pop()
         if isinstance(target, SelfValue):
             return operations.opaque(arguments, keywords)
         if isinstance(target, Metric):
-            return self._use(frame, node, target, "forward")
+            return self._use(frame, node, target, "forward", arguments)
         if isinstance(target, Named):
             made = self._construct(frame, node, target.name, arguments, keywords)
             if made is not None:
@@ -831,8 +967,9 @@ class LightningClass:
             if name == "append" and attribute and len(arguments) == 1:
                 held = self._eval(frame, function.value)
                 if not isinstance(held, Metric):
+                    looped = self._loops > 0
                     self.appends.append(
-                        Append(attribute, arguments[0], node, frame.module, self._hook)
+                        Append(attribute, arguments[0], node, frame.module, self._hook, looped)
                     )
             if changed is not None and isinstance(function.value, (ast.Name, ast.Attribute)):
                 self._bind(frame, function.value, changed)
@@ -841,14 +978,14 @@ class LightningClass:
         def one(value: Value) -> Value:
             if isinstance(value, Metric):
                 if name in ("update", "compute", "reset", "forward"):
-                    return self._use(frame, node, value, name)
+                    return self._use(frame, node, value, name, arguments)
                 return operations.metric_method(value, name, node, frame.module, keywords)
             if (
                 isinstance(value, Elements)
                 and isinstance(value.of, Metric)
                 and name in ("update", "compute", "reset", "forward")
             ):
-                return self._use(frame, node, value.of, name)
+                return self._use(frame, node, value.of, name, arguments)
             if isinstance(value, Instance):
                 return operations.instance_method(
                     value, name, node, frame.module, arguments, keywords
@@ -857,8 +994,17 @@ class LightningClass:
 
         return each(owner, one)
 
-    def _use(self, frame: _Frame, node: ast.Call, metric: Metric, operation: str) -> Value:
-        self.uses.append(MetricUse(operation, metric, node, frame.module, self._hook))
+    def _use(
+        self,
+        frame: _Frame,
+        node: ast.Call,
+        metric: Metric,
+        operation: str,
+        arguments: Sequence[Value],
+    ) -> Value:
+        self.uses.append(
+            MetricUse(operation, metric, node, frame.module, self._hook, tuple(arguments))
+        )
         if operation in ("update", "reset"):
             return Const(None)
         return operations.metric_value(metric, operation, node, frame.module)

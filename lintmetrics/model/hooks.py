@@ -37,11 +37,17 @@ _EVAL_BATCH = tuple(
         f"on_{stage}_batch_end",
     )
 )
-_EPOCH = tuple(
-    name
-    for stage in ("train", "validation", "test")
-    for name in (f"on_{stage}_start", f"on_{stage}_epoch_start", f"on_{stage}_epoch_end")
-) + ("training_epoch_end", "validation_epoch_end", "test_epoch_end", "on_epoch_end")
+_EPOCH = (
+    *(
+        name
+        for stage in ("train", "validation", "test")
+        for name in (f"on_{stage}_start", f"on_{stage}_epoch_start", f"on_{stage}_epoch_end")
+    ),
+    "training_epoch_end",
+    "validation_epoch_end",
+    "test_epoch_end",
+    "on_epoch_end",
+)
 
 LOG_HOOKS = (*_TRAIN_BATCH, *_EVAL_BATCH, *_EPOCH)
 """Hooks in which ``self.log`` is allowed, old ones included."""

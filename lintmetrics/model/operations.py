@@ -32,9 +32,13 @@ from lintmetrics.model.values import (
 from lintmetrics.project import Module
 
 _SAME = frozenset(
-    "item detach cpu cuda to float double half bfloat16 long int type clone numpy tolist contiguous "
-    "view reshape squeeze unsqueeze flatten type_as requires_grad_ bool expand expand_as transpose "
-    "permute round clamp nan_to_num ravel astype copy data_ptr masked_fill".split()
+    (
+        *("item", "detach", "cpu", "cuda", "to", "float", "double", "half", "bfloat16", "long"),
+        *("int", "type", "clone", "numpy", "tolist", "contiguous", "view", "reshape", "squeeze"),
+        *("unsqueeze", "flatten", "type_as", "requires_grad_", "bool", "expand", "expand_as"),
+        *("transpose", "permute", "round", "clamp", "nan_to_num", "ravel", "astype", "copy"),
+        *("data_ptr", "masked_fill"),
+    )
 )
 _NONLINEAR = {
     "sqrt": "square root",
@@ -111,7 +115,15 @@ def _nonlinear(name: str, number: Number, node: ast.expr, module: Module) -> Num
 
 
 def _mean_of_batches(number: Number, node: ast.expr, module: Module) -> Number:
-    own = Origin("mean-of-means", "mean over batches", node, module, "weighted", "batch sizes")
+    own = Origin(
+        "mean-of-means",
+        "mean over batches",
+        node,
+        module,
+        "weighted",
+        "batch sizes",
+        entry=number.entry,
+    )
     inner = [replace(origin, averaged=True) for origin in _settled(number)]
     return Number(Form.OTHER, _union(inner, [own]))
 
@@ -120,6 +132,8 @@ def _reduce(number: Number, how: str, whole: bool, node: ast.expr, module: Modul
     """Return a mean or sum of a number; ``whole`` when it is over all dimensions."""
     form = number.form
     if form is Form.STACKED:
+        if not whole and not _over_first(node):
+            return number  # A reduction of each batch's entry by itself.
         if how == "mean":
             return _mean_of_batches(number, node, module)
         return number.then(Form.SUMMED)
@@ -138,7 +152,7 @@ def accumulate(before: Value, value: Number, per_batch: bool) -> Value:
     summed = isinstance(before, Number) and before.form is Form.SUMMED
     if per_batch and (fresh or summed):
         earlier = before.origins if isinstance(before, Number) else ()
-        return Number(Form.SUMMED, _union(earlier, value.origins))
+        return Number(Form.SUMMED, _union(earlier, value.origins), entry=value.form)
     if fresh:
         return value
     if isinstance(before, Number):
@@ -153,10 +167,25 @@ def _add(left: Number, right: Number) -> Number:
     if left.form is right.form:
         return Number(Form.DATA if left.form is Form.FLAGS else left.form, origins)
     if Form.DATA in (left.form, right.form):
-        return Number(Form.DATA, origins)
+        return Number(Form.DATA, _mixed(left, right))
     if Form.HITS in (left.form, right.form) and Form.COUNT in (left.form, right.form):
         return Number(Form.HITS, origins, max(left.terms, right.terms) + 1)
-    return Number(Form.OTHER, origins)
+    return Number(Form.OTHER, _mixed(left, right))
+
+
+def _mixed(left: Number, right: Number) -> tuple[Origin, ...]:
+    """Return the origins of a sum or product of unlike numbers.
+
+    A loss with a term that is no mean is still a loss: only what is plain a metric keeps its say.
+    """
+    plain = (Form.METRIC, Form.RATIO, Form.OTHER)
+    if left.form in plain and right.form in plain:
+        return _union(left.origins, right.origins)
+    return tuple(
+        origin
+        for origin in _union(left.origins, right.origins)
+        if origin.averaged or origin.verdict in ("exact", "unknown")
+    )
 
 
 def binary(op: ast.operator, left: Value, right: Value, node: ast.expr, module: Module) -> Value:
@@ -202,12 +231,12 @@ def _times(left: Value, right: Value) -> Value:
     if forms == {Form.FLAGS}:
         return Number(Form.FLAGS, origins)
     if forms & {Form.DATA, Form.FLAGS}:
-        return Number(Form.DATA, origins)
+        return Number(Form.DATA, _mixed(left, right))
     if forms == {Form.COUNT}:
         return Number(Form.COUNT, origins)
     if Form.COUNT in forms and Form.MEAN in forms:
         return Number(Form.SUM, origins)
-    return Number(Form.OTHER, origins)
+    return Number(Form.OTHER, _mixed(left, right))
 
 
 def _divided(left: Value, right: Value, node: ast.expr, module: Module) -> Value:
@@ -231,6 +260,9 @@ def _divided(left: Value, right: Value, node: ast.expr, module: Module) -> Value
     if left.form is Form.MEAN and right.form is Form.MEAN:
         own = Origin("formula", "ratio of means", node, module, "no")
         return Number(Form.OTHER, _union(origins, [own]))
+    if left.form is right.form is Form.SUM:
+        own = Origin("formula", "ratio of sums", node, module, "weighted", "the denominator")
+        return Number(Form.RATIO, _union(origins, [own]))
     if Form.DATA in (left.form, right.form) or Form.FLAGS in (left.form, right.form):
         return Number(Form.DATA, origins)
     return Number(Form.OTHER, origins)
@@ -472,6 +504,13 @@ def mutated(
     return None
 
 
+def appended(before: Value, items: Sequence[Value], loop: str) -> Value:
+    """Return a list after items were added to it in a loop."""
+    for entry in items:
+        before = mutated(before, "append", [entry], {}, loop) or UNKNOWN
+    return before
+
+
 def held(value: Value, attribute: str) -> Value:
     """Return a value as the module's attribute of that name holds it."""
     if isinstance(value, Metric):
@@ -529,6 +568,14 @@ def _whole(node: ast.Call, first: int = 0) -> bool:
     """Tell whether a reduction names no dimension."""
     named = {keyword.arg for keyword in node.keywords}
     return len(node.args) <= first and not named & {"dim", "axis", "keepdim", "keepdims"}
+
+
+def _over_first(node: ast.expr) -> bool:
+    """Tell whether a reduction is over the first dimension."""
+    if not isinstance(node, ast.Call):
+        return False
+    given: list[ast.expr] = [k.value for k in node.keywords if k.arg in ("dim", "axis")]
+    return any(isinstance(d, ast.Constant) and d.value == 0 for d in [*given, *node.args[-1:]])
 
 
 def method(
@@ -778,7 +825,8 @@ def _stacked(value: Value, concatenated: bool) -> Value:
                 return UNKNOWN
         if concatenated and all(f in (Form.DATA, Form.FLAGS) for f in forms):
             return Number(Form.DATA)  # The whole epoch in one tensor.
-        return Number(Form.STACKED, origins)
+        entry = None if not forms else forms[0] if len(set(forms)) == 1 else Form.OTHER
+        return Number(Form.STACKED, origins, entry=entry)
     if isinstance(value, Seq) and value.items:
         found = [option for entry in value.items for option in options(entry)]
         inner = [entry for entry in found if isinstance(entry, Number)]
@@ -825,12 +873,14 @@ def call(
         return _functional(name, known, node, module)
     if ".functional." in name and name.startswith(("torchmetrics", "pytorch_lightning.metrics")):
         return Number(Form.METRIC, (Origin("functional", name, node, module),))
-    if name.startswith(_NUMERIC) or name == "statistics.mean":
+    if name.startswith(_NUMERIC) or name in ("statistics.mean", "statistics.fmean"):
         if len(options(first)) > 1:
             return each(
                 first, lambda option: call(name, node, module, [option, *values[1:]], keywords)
             )
         if last in ("mean", "average", "nanmean", "fmean"):
+            if "weights" in keywords or (last == "average" and len(values) > 2):
+                return opaque(values, keywords)
             number = _stacked(first, False)
             if isinstance(number, Number):
                 return _reduce(number, "mean", _whole(node, 1), node, module)
@@ -906,5 +956,7 @@ def _builtin(
         return Elements(UNKNOWN)
     if name in ("max", "min"):
         inner = [v for v in values if isinstance(v, Number)]
+        if len(inner) == 1 and inner[0].form is Form.BATCHES:
+            return inner[0]  # max(len(outputs), 1)
         return Number(Form.OTHER, _union(*(v.origins for v in inner))) if inner else UNKNOWN
     return opaque(values, keywords, data_only=True)

@@ -48,6 +48,7 @@ class Origin:
         metric: the Metric object, for ``forward`` and ``compute``.
         averaged: whether it was averaged over the batches by hand on its way.
         tentative: taken back when the tensor is reduced later, as in ``x.exp().mean()``.
+        entry: for ``mean-of-means``, what each batch contributed; ``None`` when that is not known.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Origin:
     metric: Metric | None = None
     averaged: bool = False
     tentative: bool = False
+    entry: Form | None = None
 
 
 class Value:
@@ -139,6 +141,8 @@ class Number(Value):
     origins: tuple[Origin, ...] = ()
     terms: int = 1
     """How many different counts were added up, for ``HITS``."""
+    entry: Form | None = None
+    """What one batch contributed, for ``STACKED`` and ``SUMMED``; ``None`` when not known."""
 
     def then(self, form: Form) -> Number:
         """Return the number in another form."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from lintmetrics.model.flow import LogCall
-from lintmetrics.model.values import Origin, numbers
 from lintmetrics.rule import Consequence, Finding, Rule
 
 
@@ -57,25 +56,17 @@ class AveragedBatchValue(Rule):
 
     def check(self, call: LogCall) -> Iterator[Finding]:
         """Find metric functions whose batch value reaches an epoch mean."""
-        for context in call.contexts:
-            for number in numbers(context.value):
-                for origin in number.origins:
-                    if origin.kind == "functional" and origin.verdict in ("no", "weighted"):
-                        if context.averaged or origin.averaged:
-                            yield _finding(call, origin)
-
-
-def _finding(call: LogCall, origin: Origin) -> Finding:
-    name = origin.name.rsplit(".", 1)[-1]
-    why = (
-        "which no mean of batch values gives"
-        if origin.verdict == "no"
-        else f"which would need {origin.why or 'another weight'} as weight"
-    )
-    return Finding(
-        call,
-        f"{call.key} is the mean of batch values of {name}(), not its value on the epoch",
-        help=f"update a TorchMetrics object in the step and log the object: {why}",
-        node=call.value_node,
-        detail=origin,
-    )
+        for origin, ways in call.averaged("functional"):
+            if origin.verdict not in ("no", "weighted"):
+                continue
+            name = origin.name.rsplit(".", 1)[-1]
+            module, node = call.place(origin)
+            yield Finding(
+                call,
+                f"{call.key_in(ways)} is the mean of batch values of {name}(), not its value on "
+                "the epoch",
+                help="update a TorchMetrics object in the step and log the object",
+                node=node,
+                module=module,
+                detail=origin,
+            )
