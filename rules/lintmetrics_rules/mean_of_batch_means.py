@@ -1,0 +1,129 @@
+"""LM111: an epoch value is the plain mean of one value per batch."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from lintmetrics.model import hooks
+from lintmetrics.model.batches import one_sample_per_batch
+from lintmetrics.model.flow import BatchMean, LightningClass
+from lintmetrics.model.values import Form, Number, numbers
+from lintmetrics.rule import Consequence, Finding, Rule
+
+_COUNTED = (Form.HITS, Form.COUNT, Form.FLAGS)
+_BATCH_VALUE = re.compile(r"loss|acc|nll|nelbo|elbo|perplexity|iou|dice|error", re.I)
+
+
+class MeanOfBatchMeans(Rule):
+    """An epoch value that is the plain mean of one value per batch.
+
+    Each batch has one vote in ``torch.stack(values).mean()`` or ``sum(values) / len(values)``,
+    however few samples it holds. With 103 samples in batches of 32 the 7 samples of the last batch
+    decide a quarter of the number. ``self.log`` in the step weighs each batch by its size.
+    """
+
+    code = "LM111"
+    consequence = Consequence.WRONG_NUMBER
+    source = (
+        "lightning 2.6.6, logger_connector/result.py, _ResultMetric; measured: 3.3235 for 1.9457"
+    )
+    bad = """
+    import lightning.pytorch as pl
+    import torch
+    import torch.nn.functional as F
+
+
+    class Regressor(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.validation_step_outputs = []
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            loss = F.mse_loss(self.net(x), y)
+            self.validation_step_outputs.append(loss)
+            return loss
+
+        def on_validation_epoch_end(self):
+            self.log("val_loss", torch.stack(self.validation_step_outputs).mean())
+            self.validation_step_outputs.clear()
+    """
+    good = """
+    import lightning.pytorch as pl
+    import torch
+    import torch.nn.functional as F
+
+
+    class Regressor(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            loss = F.mse_loss(self.net(x), y)
+            self.log("val_loss", loss, on_step=False, on_epoch=True)
+            return loss
+    """
+
+    def check(self, model: LightningClass) -> Iterator[Finding]:
+        """Find means over the batches of an epoch that are made by hand."""
+        for mean in model.batch_means:
+            if not _one_vote_each(mean) or one_sample_per_batch(model.cls, mean.hook):
+                continue
+            logged = _logged(model, mean)
+            if any(_metric_is_reported(number) for _, number in logged):
+                continue  # The metric cannot be averaged at all; that is the finding.
+            keys = list(dict.fromkeys(key for key, _ in logged if key))
+            label = f'"{keys[0]}"' if len(keys) == 1 else _called(mean)
+            step = next(
+                (s for s, stage in hooks.STEPS.items() if stage == hooks.stage_of(mean.hook)), ""
+            )
+            yield Finding(
+                model,
+                f"{label} gives every batch one vote; a short last one counts as much as a full one",
+                help=f'log the batch value in {step}: self.log("{keys[0] if keys else "..."}", '
+                "value, on_step=False, on_epoch=True)",
+                node=mean.node,
+                module=mean.module,
+                detail=mean,
+            )
+
+
+def _one_vote_each(mean: BatchMean) -> bool:
+    entry = mean.origin.entry
+    if entry is not None:
+        return entry not in _COUNTED
+    # What the step gives is not known: it stacks like one number per batch, or is called like one.
+    text = mean.origin.module.source.segment(mean.origin.node)
+    return "stack(" in text or _BATCH_VALUE.search(text) is not None
+
+
+def _called(mean: BatchMean) -> str:
+    """Return how the user names a mean."""
+    statement = mean.module.statement(mean.node)
+    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+    if isinstance(targets[0], (ast.Name, ast.Attribute)):
+        return mean.module.source.segment(targets[0])
+    text = " ".join(mean.module.source.segment(mean.node).split())
+    return text if len(text) < 40 else "this mean"
+
+
+def _logged(model: LightningClass, mean: BatchMean) -> list[tuple[str | None, Number]]:
+    return [
+        (context.key, number)
+        for call in model.log_calls
+        for context in call.contexts
+        for number in numbers(context.value)
+        if any(origin.node is mean.origin.node for origin in number.origins)
+    ]
+
+
+def _metric_is_reported(number: Number) -> bool:
+    return any(
+        origin.averaged and origin.verdict == "no" and origin.kind != "formula"
+        for origin in number.origins
+    )
