@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import sys
 import typing
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,6 +17,8 @@ from lintmetrics.edits import CannotEdit
 from lintmetrics.model.flow import LightningClass, LogCall
 from lintmetrics.project import CallSite, ClassInfo, Module
 from lintmetrics.rule import Finding, Rule
+
+_DEEP = 6000  # Levels of calls; well inside the stack that a process has.
 
 
 @functools.cache
@@ -84,6 +87,9 @@ def analyse(
             )
         )
 
+    limit = sys.getrecursionlimit()
+    # A sum of a thousand terms is a thousand levels of tree.
+    sys.setrecursionlimit(max(limit, _DEEP))
     try:
         for subject in _subjects(module, set(by_type)):
             for rule in by_type.get(type(subject), ()):
@@ -103,6 +109,8 @@ def analyse(
                 "LM000",
             )
         )
+    finally:
+        sys.setrecursionlimit(limit)
     return list(diagnostics.values()), failures
 
 
