@@ -18,6 +18,7 @@ from lintmetrics.model.moved_names import (
     is_exported,
     unit_of,
 )
+from lintmetrics.model.tensors import bindings
 from lintmetrics.project import ImportedName, Module
 from lintmetrics.rule import Finding
 
@@ -113,7 +114,10 @@ class _Unit:
 
     def _target_of(self, one: Read) -> str:
         call = self._call(one)
-        return migrate(call).target if call is not None else one.successor.new
+        if call is None:
+            return one.successor.new
+        migration = migrate(call)
+        return migration.target or (migration.twice or ("",))[0]
 
     def _call(self, one: Read) -> MetricCall | None:
         parent = self.module.parent(one.node)
@@ -146,6 +150,8 @@ class _Unit:
             self.relation = max(self.relation, migration.relation, key=order.index)
             self.notes += [note for note in migration.notes if note not in self.notes]
             _write_call(self.editor, call, migration)
+            if migration.twice is not None:
+                return None
             target = migration.target or target
         if not target:
             if one.successor.is_module:
@@ -227,6 +233,9 @@ class _Unit:
             raise CannotEdit(
                 f"a comment stands inside the import at line {statement.lineno}; move it out"
             )
+        if not lines:
+            self.editor.remove(self.module, statement)
+            return
         indent = source.indent_of(source.start(statement))
         joined = "\n".join(lines).replace("\n", source.newline + indent)
         self.editor.replace(self.module, statement, joined)
@@ -337,6 +346,12 @@ def _spelled(editor: Editor, module: Module, dotted: str) -> str:
 def _write_call(editor: Editor, call: MetricCall, migration: Migration) -> None:
     module, node = call.module, call.node
     source = module.source
+    for expression, text in migration.elsewhere:
+        editor.replace(module, expression, text)
+    if migration.twice is not None:
+        _write_twice(editor, call, migration)
+        return
+    _name_in_collection(editor, call)
     if migration.before or migration.after:
         start, end = source.start(node), source.end(node)
         if migration.before:
@@ -383,6 +398,74 @@ def _write_call(editor: Editor, call: MetricCall, migration: Migration) -> None:
     if last:
         place = spans[kept[-1]][1]
         editor.replace_range(module, place, place, f", {last}")
+
+
+def _write_twice(editor: Editor, call: MetricCall, migration: Migration) -> None:
+    """Write a pair of calls with the same arguments in place of one call."""
+    module = call.module
+    arguments = []
+    for index, argument in enumerate(call.arguments):
+        text = migration.changed.get(index, module.source.segment(argument.node))
+        if text is not None:
+            arguments.append(text)
+    inside = ", ".join([*migration.first, *arguments, *migration.last])
+    pair = [_spelled(editor, module, name) for name in migration.twice or ()]
+    editor.replace(module, call.node, f"({', '.join(f'{name}({inside})' for name in pair)})")
+
+
+def _name_in_collection(editor: Editor, call: MetricCall) -> None:
+    """Keep the keys of a MetricCollection, which names its metrics by their classes."""
+    module = call.module
+    if call.kind != "class" or not (call.lacks_task or call.current != call.short):
+        return
+    parent = module.parent(call.node)
+    outer = module.parent(parent) if isinstance(parent, (ast.List, ast.Tuple)) else parent
+    if not isinstance(outer, ast.Call) or call.node is outer.func:
+        return
+    if not (module.qualified(outer.func) or "").endswith(".MetricCollection"):
+        return
+    source = module.source
+    if isinstance(parent, (ast.List, ast.Tuple)):
+        elements = parent.elts
+        start, end = source.start(parent), source.end(parent)
+        if parent not in outer.args or source.code[start] not in "[(":
+            return
+        braces = ((start, start + 1), (end - 1, end))
+    else:
+        elements = outer.args
+        start, end = source.start(elements[0]), source.end(elements[-1])
+        braces = ((start, start), (end, end))
+    keys = [_key(module, element) for element in elements]
+    editor.replace_range(module, *braces[0], "{")
+    quote = "'" if source.code.count("'") > source.code.count('"') else '"'
+    for element, key in zip(elements, keys, strict=True):
+        place = source.start(element)
+        editor.replace_range(module, place, place, f"{quote}{key}{quote}: ")
+    editor.replace_range(module, *braces[1], "}")
+
+
+def _key(module: Module, element: ast.expr) -> str:
+    """Return the key that a collection gave a metric: the name of its class."""
+    made: ast.expr = element
+    if isinstance(element, ast.Name):
+        bound = bindings(module, element.id, module.enclosing_function(element))
+        if len(bound) == 1 and isinstance(bound[0], ast.Assign):
+            made = bound[0].value
+    if isinstance(made, ast.Call):
+        name = module.qualified(made.func)
+        known = read(module, made, name) if name is not None else None
+        if known is not None and known.kind == "class":
+            task = known.literal("task")
+            if known.signature is None or "task" not in known.signature.names or known.lacks_task:
+                return known.short
+            if isinstance(task, str):
+                return task.capitalize() + known.current
+        if name is not None and known is None and name.rsplit(".", 1)[-1][:1].isupper():
+            return name.rsplit(".", 1)[-1]
+    raise CannotEdit(
+        f"the MetricCollection at line {element.lineno} names its metrics by class, and "
+        "class names change; give it a dict with the keys you want"
+    )
 
 
 def _cut(editor: Editor, module: Module, start: int, end: int, text: str) -> None:

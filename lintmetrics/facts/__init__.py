@@ -289,3 +289,44 @@ class ValueChange:
 def value_changes() -> tuple[ValueChange, ...]:
     """Return every known change of a number."""
     return tuple(ValueChange(**row) for row in rows("value_changes"))
+
+
+@dataclass(frozen=True)
+class ShiftedArgument:
+    """A positional argument that 1.9 reads as another parameter than older releases did.
+
+    Args:
+        metric: class or function name in 1.9.
+        position: its place, from 0.
+        literal: the values that give an old call away: ``"int"``, ``"tuple"`` or strings by ``|``.
+        old: the parameter it was.
+        until: the last release that read it so.
+        fixable: naming the argument is right.
+        text: the change in words.
+    """
+
+    metric: str
+    position: int
+    literal: str
+    old: str
+    until: str
+    fixable: bool
+    text: str
+
+
+@cache
+def shifted_arguments(metric: str) -> tuple[ShiftedArgument, ...]:
+    """Return the places at which 1.9 reads an argument of a metric otherwise than before."""
+    return tuple(
+        ShiftedArgument(
+            row["metric"],
+            int(row["position"]),
+            row["literal"],
+            row["old"],
+            row["until"],
+            row["fixable"] == "yes",
+            row["text"],
+        )
+        for row in rows("shifted_arguments")
+        if row["metric"] == metric
+    )

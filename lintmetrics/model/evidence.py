@@ -42,6 +42,7 @@ class Inputs:
     preds: Tensor | None
     target: Tensor | None
     node: ast.Call
+    scores: ast.expr
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,8 @@ def uses(module: Module, call: ast.Call) -> tuple[list[Use], bool]:
                 return _fed(module, [parent]), True
             name = module.qualified(parent.func) or ""
             wraps = name.startswith(("torchmetrics.", "pytorch_lightning.metrics.", "torch.nn."))
-            if not wraps and not (isinstance(parent.func, ast.Attribute)):
-                return [], False
-            if not wraps:
+            if not wraps or name.endswith("MultioutputWrapper"):
+                # A MultioutputWrapper cuts its inputs before it hands them on.
                 return [], False
         elif isinstance(parent, ast.Attribute):
             outer = module.parent(parent)
@@ -244,6 +244,7 @@ def _gather(
             known_tensor(use.module, use.preds, use.node),
             known_tensor(use.module, use.target, use.node),
             use.node,
+            use.preds,
         )
         for use in places
     )

@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 
 from lintmetrics import facts
 from lintmetrics.codemod import Relation
-from lintmetrics.facts import Move, Signature
+from lintmetrics.facts import Move, ShiftedArgument, Signature
 from lintmetrics.model import evidence
 from lintmetrics.model.evidence import Evidence, Inputs
-from lintmetrics.model.tensors import Tensor, constant
+from lintmetrics.model.tensors import Tensor, bindings, constant
 from lintmetrics.project import Module
 
 OLD_LIBRARY = "pytorch_lightning.metrics"
 LIBRARY = "torchmetrics"
 _UNKNOWN = ...
+_STANDS_FOR = {"precision_recall": "precision"}  # Two functions of one signature take its place.
 
 # Keywords that every Metric of 1.9 takes.
 _COMMON = frozenset(
@@ -83,6 +84,7 @@ class MetricCall:
         signature: parameters in 1.9, ``None`` when it has no such metric.
         lacks_task: 1.9 wants ``task=`` and the call has none.
         removed: arguments that 1.9 rejects.
+        misread: arguments that 1.9 takes for another parameter, with what is known of them.
         ambiguous: why the arguments cannot be bound to one release's parameters.
     """
 
@@ -96,7 +98,7 @@ class MetricCall:
     signature: Signature | None
     lacks_task: bool
     removed: tuple[Argument, ...]
-    shifted: tuple[Argument, ...]
+    misread: tuple[tuple[Argument, ShiftedArgument], ...]
     ambiguous: str
 
     @property
@@ -162,6 +164,7 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
     move = facts.moves().get(name)
     kind = kind_of(name)
     current = move.new.rsplit(".", 1)[1] if move is not None and move.new else short
+    current = _STANDS_FOR.get(short, current)
     library = OLD_LIBRARY if name.startswith(OLD_LIBRARY) else LIBRARY
     new_kind = kind
     if move is not None and move.new:
@@ -172,13 +175,13 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
         known += facts.signatures(LIBRARY, short, kind)
     if not known and signature is None:
         return None
-    old = [s for s in known if not s.last.startswith("1.") and "task" not in _required(s)]
+    old = [s for s in known if not _is_current(s) and "task" not in _required(s)]
     is_gone = library == OLD_LIBRARY or (move is not None and move.status != "deprecated")
     lacks_task = _lacks_task(module, node, signature, kind, is_gone)
     if is_gone or lacks_task or signature is None:
-        arguments, ambiguous = _bind(module, node, old or list(known), library)
+        arguments, ambiguous = _bind(module, node, old or list(known), library, current)
     else:
-        arguments, ambiguous = _bind(module, node, [signature], library)
+        arguments, ambiguous = _bind(module, node, [signature], library, current)
     removed = tuple(
         argument
         for argument in arguments
@@ -186,16 +189,9 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
         and _is_removed(argument.parameter, signature, current, short, kind, known)
         and (argument.is_keyword or is_gone or lacks_task)
     )
-    shifted: list[Argument] = []
-    if signature is not None and (is_gone or lacks_task):
-        places = {parameter: index for index, parameter in enumerate(signature.names)}
-        for index, argument in enumerate(arguments):
-            if argument.is_keyword or argument.parameter is None or argument in removed:
-                continue
-            if places.get(argument.parameter) != index:
-                shifted.append(argument)
-    elif signature is not None:
-        shifted = _misread(module, node, arguments, short, old)
+    shifted: list[tuple[Argument, ShiftedArgument]] = []
+    if signature is not None and not is_gone and not lacks_task:
+        shifted = _misread(module, arguments, current)
     return MetricCall(
         module,
         node,
@@ -210,6 +206,10 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
         tuple(shifted),
         ambiguous,
     )
+
+
+def _is_current(signature: Signature) -> bool:
+    return signature.library == LIBRARY and signature.last.startswith("1.")
 
 
 def _required(signature: Signature) -> tuple[str, ...]:
@@ -269,7 +269,7 @@ def _lacks_task(
 
 
 def _bind(
-    module: Module, node: ast.Call, candidates: list[Signature], library: str
+    module: Module, node: ast.Call, candidates: list[Signature], library: str, current: str
 ) -> tuple[tuple[Argument, ...], str]:
     keywords = {keyword.arg for keyword in node.keywords if keyword.arg}
     fitting = [
@@ -291,7 +291,7 @@ def _bind(
         if len(names) > 1:
             plausible = [n for n in names if _fits(module, value, usable, index, n)]
             names = plausible or names
-        if len(names) > 1 and not ambiguous:
+        if len({_renamed(current, name) for name in names}) > 1 and not ambiguous:
             ambiguous = (
                 f"argument {index + 1} is {' or '.join(names)} by release; "
                 f"name it, as in {names[0]}={ast.unparse(value)}"
@@ -300,6 +300,11 @@ def _bind(
     for keyword in node.keywords:
         arguments.append(Argument(keyword, keyword.value, keyword.arg, True))
     return tuple(arguments), ambiguous
+
+
+def _renamed(metric: str, parameter: str) -> str:
+    change = facts.argument_change(metric, parameter)
+    return change.new if change is not None and change.action == "rename" else parameter
 
 
 def _fits(
@@ -360,30 +365,26 @@ def _is_removed(
         return False
     if facts.argument_change(current, parameter) is not None:
         return kind == "class" or parameter != "compute_on_step"
-    return any(parameter in s.names for s in known if not s.last.startswith("1.")) or any(
-        parameter in s.names
-        for s in facts.signatures(LIBRARY, current, kind)
-        if not s.last.startswith("1.")
-    )
+    releases = (*known, *facts.signatures(LIBRARY, current, kind))
+    return any(parameter in s.names for s in releases if not _is_current(s))
 
 
 def _misread(
-    module: Module,
-    node: ast.Call,
-    arguments: tuple[Argument, ...],
-    short: str,
-    old: list[Signature],
-) -> list[Argument]:
-    """Return positional arguments that old releases read as another parameter than 1.9 does."""
+    module: Module, arguments: tuple[Argument, ...], current: str
+) -> list[tuple[Argument, ShiftedArgument]]:
+    """Return positional arguments that were written for another parameter than 1.9 reads."""
     found = []
-    for index, argument in enumerate(arguments):
-        if argument.is_keyword or argument.parameter is None:
+    for row in facts.shifted_arguments(current):
+        if row.position >= len(arguments) or arguments[row.position].is_keyword:
             continue
-        before = {s.parameters[index].name for s in old if len(s.parameters) > index}
-        if len(before) == 1 and argument.parameter not in before:
-            value = constant(module, argument.value)
-            if isinstance(value, int) and not isinstance(value, bool) and short == "R2Score":
-                found.append(argument)
+        value = constant(module, arguments[row.position].value)
+        plain_int = isinstance(value, int) and not isinstance(value, bool)
+        if (
+            (row.literal == "int" and plain_int)
+            or (row.literal == "tuple" and isinstance(value, (tuple, list)))
+            or (isinstance(value, str) and value in row.literal.split("|"))
+        ):
+            found.append((arguments[row.position], row))
     return found
 
 
@@ -398,8 +399,7 @@ class Migration:
         target: dotted name to call, when it is not the plain successor of the old name.
         changed: new text of an argument, by its place; ``None`` takes it out.
         first: arguments to add in front; ``last``: arguments to add behind.
-        before: text in front of the whole call; ``after``: text behind it.
-        relation: what happens to the number.
+            relation: what happens to the number.
         notes: facts a reader of the diff needs.
         blocked: why there is no such call; empty when there is.
         task: the task that was chosen.
@@ -411,6 +411,8 @@ class Migration:
     last: list[str] = field(default_factory=list)
     before: str = ""
     after: str = ""
+    elsewhere: list[tuple[ast.expr, str]] = field(default_factory=list)
+    twice: tuple[str, str] | None = None
     relation: Relation = Relation.PRESERVES
     notes: list[str] = field(default_factory=list)
     blocked: str = ""
@@ -427,7 +429,14 @@ class Migration:
     def is_idle(self) -> bool:
         """Whether the call stays as it is."""
         return not (
-            self.target or self.changed or self.first or self.last or self.before or self.after
+            self.target
+            or self.changed
+            or self.first
+            or self.last
+            or self.before
+            or self.after
+            or self.elsewhere
+            or self.twice
         )
 
 
@@ -490,19 +499,26 @@ class _Planner:
 
     def run(self) -> None:
         call = self.call
-        lost = call.is_gone and call.move is not None and not call.move.new
-        if lost and call.move is not None and call.short not in _SPECIAL:
-            raise _Stop(f"{call.short} has no successor in 1.9: {call.move.remark}")
+        move = call.move
+        if call.is_gone and move is not None and not move.new and call.short not in _SPECIAL:
+            raise _Stop(f"{call.short} has no successor in 1.9: {move.remark}")
         if call.ambiguous and call.is_old:
             raise _Stop(call.ambiguous)
         handler = _SPECIAL.get(call.short)
-        if handler is not None and call.is_gone:
+        if handler is not None and (call.is_gone or call.move is not None):
             handler(self)
+        for argument, row in call.misread:
+            if not row.fixable:
+                raise _Stop(f"{row.text}; name the argument or drop it")
+            self.plan.note(row.text)
+            self.plan.changed[call.arguments.index(argument)] = (
+                f"{row.old}={self.text(argument.value)}"
+            )
         self.arguments()
-        if call.lacks_task:
+        if call.lacks_task or self.plan.twice:
             self.task()
         if call.is_old or (call.move is not None):
-            self.value_changes(None if not call.lacks_task else self.evidence())
+            self.value_changes(self.evidence() if self.plan.task else None)
         self.assemble()
 
     def evidence(self) -> Evidence:
@@ -653,6 +669,8 @@ class _Planner:
         if task not in supported:
             raise _Stop(f"{call.current} has no {task} task in 1.9")
         self.plan.task = task
+        if decided.casts:
+            self.cast_scores(found)
         added = [f"task={self.string(task)}"]
         index = self.index("num_classes")
         given = index is not None and self.literal("num_classes") is not None
@@ -685,6 +703,22 @@ class _Planner:
             why = "; ".join(dict.fromkeys(w for w in (decided.why, decided.size_why) if w))
             self.plan.note(f"task={task!r}, because {why}", Relation.ASSUMES)
         (self.plan.first if call.kind == "class" else self.plan.last).extend(added)
+
+    def cast_scores(self, found: Evidence) -> None:
+        """Turn integer scores, which 1.9 rejects, into floats where the metric is fed."""
+        for pair in found.inputs:
+            if pair.preds is None or pair.preds.kind == "float":
+                continue
+            argument = pair.scores
+            simple = isinstance(argument, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+            text = self.text(argument) if simple else f"({self.text(argument)})"
+            if pair.node is not self.call.node:
+                self.plan.elsewhere.append((argument, f"{text}.float()"))
+                continue
+            for index, given in enumerate(self.call.arguments):
+                if given.value is argument:
+                    self.values[index] = f"{text}.float()"
+        self.plan.note("1.9 takes scores as floats only")
 
     def supported(self) -> tuple[str, ...]:
         if self.call.family in ("CalibrationError", "CohenKappa", "HingeLoss"):
@@ -747,8 +781,11 @@ class _Planner:
             return average == "weighted"
         if condition == "multiclass":
             return task == "multiclass" and self._classes() != 2
+        if condition == "old library":
+            return self.call.of_old_library and self.call.kind == "function"
         if condition == "per class":
-            return task in ("multiclass", "multilabel") and not self.has("average")
+            binned = self.call.short.startswith("Binned")
+            return task in ("multiclass", "multilabel") and not self.has("average") and not binned
         if condition in ("absent class", "absent class of iou"):
             macro = average == "macro" or (condition.endswith("iou") and average is _UNKNOWN)
             if task != "multiclass" or not macro:
@@ -798,10 +835,10 @@ class _Planner:
                 if index in self.renamed or index in self.values:
                     plan.changed[index] = f"{parameter}={value}"
                 continue
-            in_place = (
-                not positional_ends
-                and kept_positions < len(target_names)
-                and target_names[kept_positions] == parameter
+            # A parameter that 1.9 calls otherwise keeps its place.
+            expected = target_names[kept_positions : kept_positions + 1]
+            in_place = not positional_ends and (
+                expected == (parameter,) or (bool(expected) and parameter not in target_names)
             )
             if in_place:
                 kept_positions += 1
@@ -816,8 +853,36 @@ class _Planner:
             if plan.target == "" and call.signature is None:
                 continue
             plan.changed[index] = f"{parameter}={value}"
+        self.required(target_names, kept_positions)
+
+    def required(self, names: tuple[str, ...], positions: int) -> None:
+        """Stop when 1.9 wants an argument that the call does not have."""
+        call, plan = self.call, self.plan
+        hidden = any(a.parameter is None for a in call.arguments)
+        if (
+            call.signature is None
+            or hidden
+            or plan.target
+            or plan.twice
+            or not (call.is_old or call.move is not None)
+        ):
+            return
+        given = {text.partition("=")[0] for text in (*plan.first, *plan.last)}
+        given |= set(names[:positions])
+        for index, argument in enumerate(call.arguments):
+            if index not in self.gone and argument.parameter is not None:
+                given.add(self.renamed.get(index, argument.parameter))
+        for parameter in _required(call.signature):
+            if parameter not in given and parameter not in ("task", "preds", "target"):
+                raise _Stop(
+                    _WANTED.get(parameter, f"{parameter} is required in 1.9; say {parameter}=")
+                )
 
 
+_WANTED = {
+    "data_range": "data_range is required in 1.9; say 1.0 for images in [0, 1], 2.0 for [-1, 1], "
+    "255 for 8-bit (it was the range of the targets before)",
+}
 _HARMLESS: dict[str, tuple[object, ...]] = {
     "multiclass": (None,),
     "is_multiclass": (None,),
@@ -843,6 +908,7 @@ class _Decision:
     why: str = ""
     size_why: str = ""
     blocked: str = ""
+    casts: bool = False  # The scores are integers and have to become floats.
 
 
 def _decide(call: MetricCall, found: Evidence) -> _Decision:
@@ -874,12 +940,14 @@ def _by_inputs(call: MetricCall, found: Evidence) -> _Decision:
     ):
         return _Decision(blocked=f"num_classes={given}, and the tensors hold {max(sizes)} classes")
     line = found.inputs[0].node.lineno
+    casts = any(d.casts for d in decisions)
     return _Decision(
         decisions[0].task,
         size,
         all(d.proof for d in decisions),
         f"the tensors at line {line} are {decisions[0].task}",
         "their number is read off random integers" if not all(d.proof for d in decisions) else "",
+        casts=casts,
     )
 
 
@@ -925,6 +993,12 @@ def _by_labels(
 ) -> _Decision:
     family = call.family
     shape = preds.shape or ()
+    binary = all(high is not None and high <= 1 for high in (target.high, -(target.low or 0)))
+    if family in _SCORED and len(shape) == 1 and binary and given in (_UNKNOWN, None, 1):
+        # The sigmoid of 1.9 keeps the order of small integers, and the order is all that counts.
+        low, high = preds.low, preds.high
+        if low is not None and high is not None and max(-low, high) < 16:
+            return _Decision("binary", "", True, casts=True)
     if family in _SCORED or family in ("HingeLoss", "CalibrationError"):
         return _Decision(
             blocked="the scores are integers, which 1.9 rejects; feed probabilities as floats"
@@ -983,8 +1057,8 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
     if call.argument("top_k") is not None and top_k is not None:
         return _Decision("multiclass", size, given is not None, "top_k is given", size_why)
     if call.argument("mdmc_average") is not None and call.literal("mdmc_average") is not None:
-        task = found.task if found.task == "multilabel" else "multiclass"
-        return _Decision(task, size, False, "mdmc_average is given", size_why)
+        several = "multilabel" if found.task == "multilabel" else "multiclass"
+        return _Decision(several, size, False, "mdmc_average is given", size_why)
     if number == 1 and family not in ("ConfusionMatrix", "JaccardIndex"):
         return _Decision("binary", "", True, "num_classes=1")
     if family == "JaccardIndex" and found.task != "multilabel":
@@ -1090,8 +1164,137 @@ def _ranking(planner: _Planner) -> None:
     _successor(planner, "num_labels")
 
 
+def _labels(planner: _Planner) -> str:
+    """Return the number of classes of a functional call, or stop."""
+    found = planner.evidence()
+    decided = _decide(planner.call, found)
+    size = decided.size or found.size or ""
+    if decided.task != "multiclass" and not size:
+        raise _Stop(decided.blocked or "num_classes is required in 1.9; say num_classes=")
+    if not decided.proof:
+        planner.plan.note(
+            f"num_classes={size}, because {decided.size_why or decided.why or found.size_why}",
+            Relation.ASSUMES,
+        )
+    return size
+
+
+def _with_classes(planner: _Planner) -> None:
+    if planner.call.argument("num_classes") is None:
+        planner.plan.last.append(f"num_classes={_labels(planner)}")
+
+
+def _stat_scores_by_class(planner: _Planner) -> None:
+    _with_classes(planner)
+    if planner.has("argmax_dim") or planner.has("reduction"):
+        raise _Stop("argmax_dim and reduction are gone; call multiclass_stat_scores by hand")
+    planner.plan.last.append("average=None")
+    planner.plan.after = ".T"
+
+
+def _dice_score(planner: _Planner) -> None:
+    call, plan = planner.call, planner.plan
+    background = call.literal("bg")
+    for name, harmless in (("nan_score", 0.0), ("no_fg_score", 0.0)):
+        if planner.has(name) and planner.literal(name) != harmless:
+            raise _Stop(f"dice_score is gone and f1_score has no {name}; decide what it was for")
+        planner.drop(name)
+    if planner.has("reduction") and planner.literal("reduction") != "elementwise_mean":
+        raise _Stop("dice_score is gone; reduce the classes of f1_score(average='none') by hand")
+    planner.drop("reduction")
+    if planner.has("bg") and not isinstance(background, bool):
+        raise _Stop("the value of bg is not a literal; it says whether class 0 counts")
+    planner.drop("bg")
+    plan.last.append(f"average={planner.string('none')}")
+    plan.after = ".mean()" if background is True else "[1:].mean()"
+    plan.note("dice_score is the mean F1 of the classes")
+
+
+def _embedding_similarity(planner: _Planner) -> None:
+    call, plan = planner.call, planner.plan
+    similarity = call.literal("similarity")
+    if planner.has("similarity"):
+        if similarity not in ("cosine", "dot"):
+            raise _Stop(
+                "the value of similarity is not a literal; 'cosine' and 'dot' are two functions"
+            )
+        if similarity == "dot":
+            plan.target = f"{LIBRARY}.functional.pairwise_linear_similarity"
+            plan.note(
+                "0.6 ignored similarity='dot' and gave the cosine; before it was the dot product",
+                Relation.ASSUMES,
+            )
+        planner.drop("similarity")
+
+
 def _precision_recall(planner: _Planner) -> None:
-    raise _Stop("precision_recall is gone; call precision(...) and recall(...) with task=")
+    root = f"{LIBRARY}.functional"
+    planner.plan.twice = (f"{root}.precision", f"{root}.recall")
+
+
+def _tokens(planner: _Planner) -> None:
+    """BLEU took lists of tokens up to 0.6, and takes strings now."""
+    call, plan = planner.call, planner.plan
+    pair = [call.argument(n) for n in ("translate_corpus", "preds")]
+    preds = next((a for a in pair if a is not None), None)
+    target = next(
+        (a for n in ("reference_corpus", "target") if (a := call.argument(n)) is not None), None
+    )
+    if preds is None or target is None:
+        return
+    if not call.of_old_library and not _splits(planner.module, preds.value):
+        return
+    for argument, nested in ((preds, False), (target, True)):
+        index = call.arguments.index(argument)
+        text = planner.text(argument.value)
+        space = planner.string(" ")
+        if nested:
+            planner.values[index] = f"[[{space}.join(r) for r in refs] for refs in {text}]"
+        else:
+            planner.values[index] = f"[{space}.join(tokens) for tokens in {text}]"
+    plan.note("BLEU takes strings, where it took lists of tokens")
+
+
+def _splits(module: Module, expr: ast.expr) -> bool:
+    if isinstance(expr, ast.Name):
+        bound = bindings(module, expr.id, module.enclosing_function(expr))
+        values = [s.value for s in bound if isinstance(s, ast.Assign)]
+        return any(_splits(module, value) for value in values)
+    return any(
+        isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "split"
+        for n in ast.walk(expr)
+    )
+
+
+def _range(planner: _Planner) -> None:
+    """PSNR took its range from the targets when none was given."""
+    call, plan = planner.call, planner.plan
+    if planner.has("data_range") and planner.literal("data_range") is not None:
+        return
+    if not call.is_gone:
+        return  # The shim in its place assumes 3.0; what is right only the images say.
+    text = ""
+    target = call.argument("target")
+    if call.kind == "function" and isinstance(target and target.value, (ast.Name, ast.Attribute)):
+        name = planner.text(target.value) if target is not None else ""
+        text = f"{name}.max() - {name}.min()"
+    else:
+        targets = [pair.target for pair in planner.evidence().inputs]
+        ends = [(t.low, t.high) for t in targets if t is not None and t.values is not None]
+        lows = [low for low, _ in ends if low is not None]
+        highs = [high for _, high in ends if high is not None]
+        if lows and len(lows) == len(targets):
+            if call.kind == "class":  # Its states began at 0.
+                lows.append(0.0)
+                highs.append(0.0)
+            text = repr(max(highs) - min(lows))
+    if text:
+        plan.note("without data_range the range of the targets was taken")
+        planner.drop("data_range")
+        if call.kind == "class":
+            plan.first.append(f"data_range={text}")
+        else:
+            plan.last.append(f"data_range={text}")
 
 
 def _auc_object(planner: _Planner) -> None:
@@ -1116,6 +1319,15 @@ _SPECIAL = {
     "label_ranking_average_precision": _ranking,
     "label_ranking_loss": _ranking,
     "precision_recall": _precision_recall,
+    "dice_score": _dice_score,
+    "embedding_similarity": _embedding_similarity,
+    "stat_scores_multiple_classes": _stat_scores_by_class,
+    "multiclass_auroc": _with_classes,
+    "multiclass_roc": _with_classes,
+    "multiclass_precision_recall_curve": _with_classes,
+    "bleu_score": _tokens,
+    "PSNR": _range,
+    "psnr": _range,
     "AUC": _auc_object,
     "get_num_classes": _get_num_classes,
 }

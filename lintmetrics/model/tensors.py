@@ -202,6 +202,10 @@ _DTYPES = {
     "long": "int", "short": "int", "uint8": "int",
     "bool": "bool",
 }  # fmt: skip
+_MAKERS = {
+    "tensor": None, "as_tensor": None, "Tensor": "float", "FloatTensor": "float",
+    "DoubleTensor": "float", "LongTensor": "int", "IntTensor": "int", "BoolTensor": "bool",
+}  # fmt: skip
 _SAME = frozenset(("clone", "detach", "cpu", "cuda", "contiguous", "requires_grad_", "numpy"))
 _CASTS = {
     "long": "int", "int": "int", "short": "int", "float": "float", "double": "float",
@@ -319,10 +323,10 @@ class _Reader:
         self, name: str, call: ast.Call, dtype: str | None, at: ast.AST, depth: int
     ) -> Tensor | None:
         arguments = call.args
-        if name in ("tensor", "as_tensor", "LongTensor", "IntTensor", "FloatTensor", "BoolTensor"):
+        if name in _MAKERS:
             if not arguments:
                 return None
-            fixed = {"LongTensor": "int", "IntTensor": "int", "FloatTensor": "float"}.get(name)
+            fixed = _MAKERS[name]
             literal = constant(self.module, arguments[0])
             if literal is ... and not isinstance(arguments[0], ast.Name):
                 return None

@@ -65,15 +65,14 @@ class MisreadMetricArgument(Rule):
                 blocked="only the range of the images says data_range: 1.0 for [0, 1], "
                 "2.0 for [-1, 1], 255 for 8-bit",
             )
-        for argument in () if call.is_old else call.shifted:
+        for argument, row in call.misread:
             yield Finding(
                 site,
-                f"{call.short} reads {ast.unparse(argument.value)} as {argument.parameter}; "
-                "up to 1.5 it was num_outputs",
-                help="name the argument, or drop it when it is a number of outputs",
+                f"{call.short} reads {ast.unparse(argument.value)} as {argument.parameter}",
+                help=row.text,
                 node=argument.node,
                 detail=call,
-                blocked="drop the argument if it is a number of outputs, else name it",
+                blocked=None if row.fixable else f"{row.text}; name the argument or drop it",
             )
 
 
