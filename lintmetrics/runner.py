@@ -396,33 +396,30 @@ def fix(
     report.failures += failures
     first = _suppress(held, diagnostics, report)
     fixer = _Fixer(held, paths, relations)
-    current = first
+    current, complete = first, True
     for _ in range(_ROUNDS):
         chosen = fixer.choose(current)
-        if not chosen:
+        if not chosen and complete:
             break
-        touched = fixer.make(chosen)
-        if not touched:
-            continue
-        # Only what changed, and what waited for it, can have something new to fix.
-        waiting = {held.by_shown[d.path].path for d in current if d.fix and d not in chosen}
-        scope = [path for path in paths if path in touched | waiting]
+        if chosen:
+            touched = fixer.make(chosen)
+            # Only what changed, and what waited for it, can have something new to fix; when that
+            # is at rest, a look at everything follows.
+            waiting = {held.by_shown[d.path].path for d in current if d.fix and d not in chosen}
+            scope = [path for path in paths if path in touched | waiting]
+        else:
+            scope = paths
         found, _ = _merged(held, _analyse_all(held, scope, 1, None))
-        current = _suppress(held, found, report)
+        current, complete = _suppress(held, found, report), scope == paths
     final = _settle(held, fixer, paths, first, report)
-    kept = _counts(final)
-    for diagnostic in first:
-        key = (diagnostic.path, diagnostic.code)
-        if kept[key] > 0 and _identity(diagnostic) in {_identity(d) for d in final}:
-            continue
-        if diagnostic not in report.fixed:
-            report.fixed.append(diagnostic)
-    # A finding is left, fixed or failed, and each only once.
-    failed = {_identity(d): reason for d, reason in report.failed}
-    report.diagnostics = [d for d in final if _identity(d) not in failed]
-    surplus = len(report.fixed) + len(final) - len(first)
-    if surplus > 0:
-        report.fixed = report.fixed[: len(report.fixed) - surplus]
+    report.fixed = _gone(first, final)
+    refused = {_identity(d): fixer.rejected.get(_identity(d)) for d in final}
+    for diagnostic in final:
+        why = refused[_identity(diagnostic)]
+        if why is None:
+            report.diagnostics.append(diagnostic)
+        else:
+            report.failed.append((diagnostic, why))
     for path in sorted(held.edited):
         file = held.file(path)
         before = read_bytes(file)
@@ -431,7 +428,7 @@ def fix(
             report.before[file.shown] = shown_bytes(before)
             report.after[file.shown] = shown_bytes(after)
     if write:
-        _write(held, report)
+        _write(held, fixer, report)
     return report
 
 
@@ -466,21 +463,51 @@ def _settle(
             for diagnostic in fixer.applied:
                 if held.by_shown[diagnostic.path].path == path:
                     fixer.rejected[_identity(diagnostic)] = reason
-    remaining = {_identity(d) for d in final}
-    for diagnostic in first:
-        why = fixer.rejected.get(_identity(diagnostic))
-        if why is not None and _identity(diagnostic) in remaining:
-            report.failed.append((diagnostic, why))
     return final
 
 
-def _write(held: _Files, report: Report) -> None:
-    """Write the changed files; files whose edits hang together are all written or none."""
-    for name in sorted(report.after):
-        file = held.by_shown[name]
-        try:
-            write(file, held.edited[file.path], read_bytes(file))
-        except SourceError as error:
-            report.failures.append(Failure(name, error.reason))
+def _gone(first: Sequence[Diagnostic], final: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return the findings of the first pass that the last one no longer has.
+
+    A finding that is left may have moved, or speak of another line than before; then it is known
+    by its file and code.
+    """
+    left = Counter(_identity(diagnostic) for diagnostic in final)
+    moved: list[Diagnostic] = []
+    for diagnostic in first:
+        if left[_identity(diagnostic)] > 0:
+            left[_identity(diagnostic)] -= 1
         else:
-            report.written.append(name)
+            moved.append(diagnostic)
+    renamed = Counter((path, code) for (path, code, _, _), n in left.items() for _ in range(n))
+    gone: list[Diagnostic] = []
+    for diagnostic in reversed(moved):
+        if renamed[diagnostic.path, diagnostic.code] > 0:
+            renamed[diagnostic.path, diagnostic.code] -= 1
+        else:
+            gone.append(diagnostic)
+    return gone[::-1]
+
+
+def _write(held: _Files, fixer: _Fixer, report: Report) -> None:
+    """Write the changed files; of files whose fixes hang together all are written or none."""
+    waiting = set(report.after)
+    while waiting:
+        first = held.by_shown[min(waiting)].path
+        group = sorted(held.file(path).shown for path in fixer.linked({first}))
+        group = [name for name in group if name in waiting]
+        waiting -= set(group)
+        done: dict[str, bytes] = {}
+        try:
+            for name in group:
+                file = held.by_shown[name]
+                before = read_bytes(file)
+                write(file, held.edited[file.path], before)
+                done[name] = before
+        except SourceError as error:
+            report.failures.append(Failure(error.path, error.reason))
+            for name, before in done.items():
+                write(held.by_shown[name], before)
+        else:
+            report.written += group
+    report.written.sort()
