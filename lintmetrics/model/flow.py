@@ -672,7 +672,7 @@ class LightningClass:
     def _eval_attribute(self, frame: _Frame, node: ast.Attribute) -> Value:
         owner = self._eval(frame, node.value)
         if isinstance(owner, SelfValue):
-            return self._attribute_of_self(frame, node)
+            return self._attribute_of_self(node.attr)
         if isinstance(owner, SuperValue):
             return UNKNOWN
         if isinstance(owner, Named):
@@ -681,22 +681,32 @@ class LightningClass:
             )
         return each(owner, lambda value: operations.attribute(value, node, frame.module))
 
-    def _attribute_of_self(self, frame: _Frame, node: ast.Attribute) -> Value:
-        if node.attr in self.attributes:
-            return self.attributes[node.attr]
-        if node.attr == "training" and self._hook:
+    def _attribute_of_self(self, name: str) -> Value:
+        if name in self.attributes:
+            return self.attributes[name]
+        if name == "training" and self._hook:
             return Const(hooks.stage_of(self._hook) == "train" and self._hook not in _SETUP)
-        info = self.cls.lookup(node.attr)
+        info = self.cls.lookup(name)
         if info is not None:
             decorators = {ast.unparse(d).rsplit(".", 1)[-1] for d in info.node.decorator_list}
             if decorators & {"property", "cached_property"}:
                 return self._enter(info, [], {}, True)
             return Callee(info, True)
         for cls in self.cls.mro():
-            if node.attr in cls.assigned:
-                value = cls.assigned[node.attr]
+            if name in cls.assigned:
+                value = cls.assigned[name]
                 return Const(value.value) if isinstance(value, ast.Constant) else UNKNOWN
         return UNKNOWN
+
+    def _named_attribute(self, name: Value) -> Value:
+        """Return ``getattr(self, name)``; of several that fit a template, any."""
+        template = text_of(name)
+        if template is None:
+            return UNKNOWN
+        if "*" not in template:
+            return self._attribute_of_self(template)
+        pattern = re.compile(re.escape(template).replace(r"\*", ".*") + "$")
+        return merge([held for key, held in self.attributes.items() if pattern.match(key)])
 
     def _eval_subscript(self, frame: _Frame, node: ast.Subscript) -> Value:
         owner = self._eval(frame, node.value)
@@ -928,6 +938,14 @@ class LightningClass:
             return operations.opaque(arguments, keywords)
         if isinstance(target, Metric):
             return self._use(frame, node, target, "forward", arguments)
+        if isinstance(target, Named) and arguments and isinstance(arguments[0], SelfValue):
+            if target.name == "builtins.setattr" and len(arguments) == 3:
+                name = text_of(arguments[1])
+                if name is not None and "*" not in name:
+                    self.attributes[name] = operations.held(arguments[2], name)
+                return Const(None)
+            if target.name == "builtins.getattr" and len(arguments) >= 2:
+                return each(arguments[1], self._named_attribute)
         if isinstance(target, Named):
             made = self._construct(frame, node, target.name, arguments, keywords)
             if made is not None:
@@ -1021,6 +1039,11 @@ class LightningClass:
             if keyword.arg:
                 nodes[keyword.arg] = keyword.value
         values = {name: self._eval(frame, expr) for name, expr in nodes.items()}
+        if any(isinstance(argument, ast.Starred) for argument in node.args):
+            given, _ = self._arguments(frame, node)
+            for name, position in arguments.items():
+                if position < len(given):
+                    values.setdefault(name, given[position])
         for keyword in node.keywords:
             if keyword.arg is None:
                 splat = self._eval(frame, keyword.value)
