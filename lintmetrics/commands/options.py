@@ -16,7 +16,7 @@ from lintmetrics import config, sources
 from lintmetrics.codemod import Relation
 from lintmetrics.config import CommandLine, Configuration
 from lintmetrics.errors import LintmetricsError
-from lintmetrics.report import machine, text, totals
+from lintmetrics.report import text, totals
 from lintmetrics.report.terminal import Paint, paint_for, tell, write, write_bytes
 
 if TYPE_CHECKING:
@@ -197,15 +197,18 @@ class Run:
                 self.emit(totals.statistics_json(shown, options.relations))
             else:
                 self.emit(totals.statistics(shown, options.relations, self.paint))
-        elif kind == "json":
-            self.emit(machine.json_array(_with_status(report), self._source_reader(report.before)))
-        elif kind == "json-lines":
-            self.emit(machine.json_lines(_with_status(report), self._source_reader(report.before)))
-        elif kind == "github":
-            self.emit(machine.github(shown))
-        else:
+        elif kind in ("full", "concise"):
             form = text.concise if kind == "concise" else text.full
             self.emit(form(shown, options.relations, self.paint))
+        else:
+            from lintmetrics.report import machine
+
+            if kind == "github":
+                self.emit(machine.github(shown))
+            else:
+                form_of = machine.json_array if kind == "json" else machine.json_lines
+                reader = self._source_reader(report.before)
+                self.emit(form_of(_with_status(report), reader))
 
     def _source_reader(self, changed: Mapping[str, str]) -> Callable[[str], Source | None]:
         by_name = {file.shown: file for file in self.files}
