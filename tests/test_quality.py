@@ -29,3 +29,14 @@ def test_the_tree_is_clean(command: list[str]) -> None:
         line = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_rule_pages_are_what_the_rules_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/render.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
