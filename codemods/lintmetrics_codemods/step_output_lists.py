@@ -17,6 +17,7 @@ from lintmetrics.model.epoch_hooks import (
     EpochEnd,
     Reference,
     Stage,
+    calls_super,
     extra_parameters,
     family,
     inherited,
@@ -93,7 +94,23 @@ class _Migration:
                 same = own_epoch_end(end.cls, name)
                 if same is not None and same.function is end.function:
                     found.append(same)
+            found += self._merged_with(end)
             queue += found
+
+    def _merged_with(self, end: EpochEnd) -> list[EpochEnd]:
+        """Return overrides of a hook, and what it overrides, where one has to be merged."""
+        if end.name == end.stage.hook:
+            return []
+        related = [inherited(end.cls, end.name)]
+        for below in end.cls.subclasses:
+            own = own_epoch_end(below, end.name)
+            if own is not None and inherited(below, end.name) == end:
+                related.append(own)
+        return [
+            other
+            for other in related
+            if other is not None and (self._must_merge(end) or self._must_merge(other))
+        ]
 
     def _caller(self, reference: Reference) -> EpochEnd | None:
         if reference.cls is None or reference.function is None:
@@ -175,6 +192,8 @@ class _Migration:
         self._find_twins()
         for bundle in self._bundles():
             self._write(bundle)
+        for end in self.ends:
+            self._keep_overrides(end)
         for collector in self.collected.values():
             collector.write(self.editor)
         self._imports()
@@ -296,6 +315,9 @@ class _Migration:
                 joined.append(caller)
             for end in joined[1:]:
                 group[find(end)] = find(joined[0])
+        for end in self.ends:
+            for other in self._merged_with(end):
+                group[find(end)] = find(other)
         bundles: dict[EpochEnd, list[EpochEnd]] = {}
         for end in self.ends:
             bundles.setdefault(find(end), []).append(end)
@@ -639,6 +661,16 @@ class _Migration:
     def _add_hook(self, end: EpochEnd, used: bool) -> None:
         stage, module = end.stage, end.module
         own = self._own_hook(end)
+        above = inherited(end.cls, end.name)
+        if own is not None and above in self.ends and calls_super(own.function, stage.hook):
+            if _is_super_call(own.function.body[0], stage.hook) or (
+                len(own.function.body) > 1 and _is_super_call(own.function.body[1], stage.hook)
+            ):
+                return
+            raise CannotEdit(
+                f"{own.spelled} at {module.source.path}:{own.line} calls super() behind its first "
+                "statement, and what it calls has to run before; merge the two by hand"
+            )
         if own is not None and (own.alias is not None or extra_parameters(own.function)):
             raise CannotEdit(
                 f"{own.spelled} at {module.source.path}:{own.line} has parameters of its own"
@@ -669,6 +701,28 @@ class _Migration:
             rank=1,
         )
 
+    def _keep_overrides(self, end: EpochEnd) -> None:
+        """Let hooks of subclasses, which ran besides a removed one, call what it becomes."""
+        stage = end.stage
+        if end.name == stage.hook or end.alias is not None:
+            return
+        for below in end.cls.subclasses:
+            own = own_epoch_end(below, stage.hook)
+            if own is None or own_epoch_end(below, end.name) is not None:
+                continue
+            if inherited(below, end.name) != end or inherited(below, stage.hook) is not None:
+                continue
+            where = f"{own.spelled} at {own.module.source.path}:{own.line}"
+            if any(own_epoch_end(cls, end.name) is not None for cls in below.subclasses):
+                raise CannotEdit(
+                    f"{where} stands between two classes with {end.name}; merge them by hand"
+                )
+            if calls_super(own.function, stage.hook):
+                continue
+            if own.alias is not None:
+                raise CannotEdit(f"{where} is an alias and does not call super()")
+            self.editor.insert_at_body_start(own.module, own.function, [f"super().{stage.hook}()"])
+
     def _imports(self) -> None:
         for collector in self.collected.values():
             if collector.needs_torch:
@@ -695,6 +749,10 @@ def _only_statement(function: FunctionNode) -> ast.stmt | None:
     if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         body = body[1:]
     return body[0] if len(body) == 1 else None
+
+
+def _is_super_call(statement: ast.stmt, name: str) -> bool:
+    return isinstance(statement, ast.Expr) and ast.unparse(statement).startswith(f"super().{name}(")
 
 
 def _is_last(module: Module, statement: ast.stmt, function: FunctionNode) -> bool:

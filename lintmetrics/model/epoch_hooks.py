@@ -199,6 +199,19 @@ def is_generator(function: FunctionNode) -> bool:
     return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own_nodes(function))
 
 
+def calls_super(function: FunctionNode, name: str) -> bool:
+    """Tell whether a method calls the one that it overrides."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == name
+        and isinstance(node.func.value, ast.Call)
+        and isinstance(node.func.value.func, ast.Name)
+        and node.func.value.func.id == "super"
+        for node in own_nodes(function)
+    )
+
+
 # Who calls what ---------------------------------------------------------------------------------
 
 

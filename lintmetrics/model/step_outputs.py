@@ -14,6 +14,7 @@ from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
     TRAINING,
     Stage,
+    calls_super,
     extra_parameters,
     family,
     is_generator,
@@ -285,7 +286,7 @@ class Collector:
                 write_step_end(editor, before)
         for below in root.subclasses:
             function = below.methods.get(stage.batch_end)
-            if function is not None and not _calls_super(function, stage.batch_end):
+            if function is not None and not calls_super(function, stage.batch_end):
                 raise CannotEdit(
                     f"{below.node.name}.{stage.batch_end} at {below.module.source.path}:"
                     f"{function.lineno} does not call super(), so nothing would collect the "
@@ -375,18 +376,6 @@ def _super_call(above: FunctionNode, stage: Stage) -> str:
     if not above.args.vararg:
         names = names[: len([*above.args.posonlyargs, *above.args.args]) - 1]
     return f"super().{stage.batch_end}({', '.join(names)})"
-
-
-def _calls_super(function: FunctionNode, name: str) -> bool:
-    return any(
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == name
-        and isinstance(node.func.value, ast.Call)
-        and isinstance(node.func.value.func, ast.Name)
-        and node.func.value.func.id == "super"
-        for node in own_nodes(function)
-    )
 
 
 def _has_outside_base(cls: ClassInfo) -> bool:
@@ -590,4 +579,26 @@ def is_tensor(cls: ClassInfo, step: FunctionNode, value: ast.expr) -> bool:
             and parent.func.value.id == "self"
         ):
             return True
+    return False
+
+
+def is_plain_number(step: FunctionNode, value: ast.expr) -> bool:
+    """Tell whether a value is surely a Python number or text, which holds no memory to speak of."""
+    if isinstance(value, ast.Constant):
+        return True
+    if isinstance(value, (ast.Tuple, ast.List)):
+        return all(is_plain_number(step, item) for item in value.elts)
+    if isinstance(value, ast.Call):
+        func = value.func
+        if isinstance(func, ast.Attribute):
+            return func.attr in ("item", "tolist", "time", "format")
+        return isinstance(func, ast.Name) and func.id in ("float", "int", "len", "str", "round")
+    if isinstance(value, ast.BinOp):
+        return is_plain_number(step, value.left) and is_plain_number(step, value.right)
+    if isinstance(value, ast.Name):
+        found = _assignments(step, value.id)
+        return bool(found) and all(
+            item is not None and not isinstance(item, ast.Name) and is_plain_number(step, item)
+            for item in found
+        )
     return False

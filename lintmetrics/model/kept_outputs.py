@@ -1,0 +1,331 @@
+"""Lists that a module fills batch by batch: what goes in, who reads them, who empties them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from lintmetrics.edits import FunctionNode
+from lintmetrics.model.epoch_hooks import (
+    STAGE_OF_HOOK,
+    STAGES,
+    TRAINING,
+    Stage,
+    extra_parameters,
+    family,
+    own_nodes,
+    returns,
+)
+from lintmetrics.model.step_outputs import attribute_values, is_empty_list, is_plain_number
+from lintmetrics.project import ClassInfo, Module
+
+_MADE_IN = (
+    "__init__",
+    "setup",
+    "configure_model",
+    "on_fit_start",
+    "on_train_start",
+    "prepare_data",
+)
+_DEAD = ("on_epoch_end", "on_epoch_start", *(stage.step_end for stage in STAGES))
+_FREEING = ("clear", "pop", "popleft", "popitem", "remove", "__delitem__")
+_REDUCING = ("mean", "stack", "cat", "sum", "tensor", "concatenate", "vstack", "hstack", "average")
+_READ_ONLY = (
+    *_REDUCING,
+    "len",
+    "list",
+    "tuple",
+    "zip",
+    "enumerate",
+    "max",
+    "min",
+    "std",
+    "median",
+    "array",
+    "asarray",
+    "as_tensor",
+    "print",
+    "sorted",
+    "reversed",
+    "isinstance",
+    "range",
+)
+_HISTORY = re.compile(r"hist|curve|traject|record|best|trace|log", re.I)
+
+
+@dataclass(frozen=True)
+class Append:
+    """One place in a step that puts something into a list of the module."""
+
+    cls: ClassInfo
+    stage: Stage
+    function: FunctionNode
+    call: ast.Call
+    attribute: str
+
+    @property
+    def module(self) -> Module:
+        """The file it stands in."""
+        return self.cls.module
+
+    @property
+    def node(self) -> ast.AST:
+        """The call."""
+        return self.call
+
+    @property
+    def value(self) -> ast.expr:
+        """What goes in."""
+        return self.call.args[0]
+
+    @property
+    def kept(self) -> KeptList:
+        """The list it goes into."""
+        return KeptList(self.cls, self.attribute)
+
+
+def appends(cls: ClassInfo) -> Iterator[Append]:
+    """Yield every append to a list of the module that the steps of a class make."""
+    for stage in STAGES:
+        step = cls.methods.get(stage.step)
+        if step is None:
+            continue
+        for call in own_nodes(step):
+            if (
+                isinstance(call, ast.Call)
+                and isinstance(call.func, ast.Attribute)
+                and call.func.attr in ("append", "extend")
+                and len(call.args) == 1
+            ):
+                receiver = call.func.value
+                while isinstance(receiver, ast.Subscript):
+                    receiver = receiver.value
+                attribute = of_self(receiver)
+                if attribute is not None:
+                    yield Append(cls, stage, step, call, attribute)
+
+
+def of_self(node: ast.AST) -> str | None:
+    """Return ``x`` of ``self.x``."""
+    if (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    ):
+        return node.attr
+    return None
+
+
+@dataclass(frozen=True)
+class KeptList:
+    """An attribute of a module that its steps append to."""
+
+    cls: ClassInfo
+    attribute: str
+
+    @cached_property
+    def relatives(self) -> list[ClassInfo]:
+        """Every class whose methods run on the same instance."""
+        found = dict.fromkeys(family(self.cls))
+        for below in self.cls.subclasses:
+            found.update(dict.fromkeys(below.mro()))
+        return list(found)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether everything that is assigned to it is a list, or lists by dataloader."""
+        values = [v for cls in self.relatives for v in attribute_values(cls, self.attribute)]
+        return bool(values) and all(is_empty_list(value) for value in values)
+
+    def _uses(self) -> Iterator[tuple[ClassInfo, FunctionNode, ast.Attribute]]:
+        for cls in self.relatives:
+            for method in cls.methods.values():
+                for node in ast.walk(method):
+                    if of_self(node) == self.attribute:
+                        assert isinstance(node, ast.Attribute)
+                        yield cls, method, node
+
+    @cached_property
+    def freed_in(self) -> list[str]:
+        """Names of the methods that empty or replace it; ``"?"`` where that cannot be told."""
+        found: list[str] = []
+        for cls in self.relatives:
+            for method in cls.methods.values():
+                for node in ast.walk(method):
+                    if (
+                        isinstance(node, ast.Call)
+                        and isinstance(node.func, ast.Name)
+                        and node.func.id in ("setattr", "getattr", "delattr", "vars")
+                        and not (
+                            len(node.args) > 1
+                            and isinstance(node.args[1], ast.Constant)
+                            and node.args[1].value != self.attribute
+                        )
+                    ):
+                        found.append("?")
+        for cls, method, node in self._uses():
+            if self._frees(cls, method, node):
+                found.append(method.name)
+        text = re.compile(rf"\.{re.escape(self.attribute)}\b\s*(?:=[^=]|\.\s*clear|\[[^\]]*\]\s*=)")
+        here = {cls.module for cls in self.relatives}
+        if any(m not in here for m in self.cls.module.project.mentioning(text)):
+            found.append("?")
+        return found
+
+    def _frees(self, cls: ClassInfo, method: FunctionNode, node: ast.Attribute) -> bool:
+        module = cls.module
+        inner: ast.AST = node
+        parent = module.parent(inner)
+        while isinstance(parent, ast.Subscript) and parent.value is inner:
+            if not isinstance(parent.ctx, ast.Load):
+                return method.name not in _MADE_IN
+            inner, parent = parent, module.parent(parent)
+        if isinstance(node.ctx, (ast.Store, ast.Del)):
+            return method.name not in _MADE_IN
+        if isinstance(parent, ast.Attribute):
+            return parent.attr in _FREEING
+        if isinstance(parent, ast.Call) and inner in parent.args:
+            return self._function_frees(cls, parent, inner)
+        if isinstance(parent, ast.keyword):
+            return True
+        if isinstance(parent, ast.Assign) and parent.value is inner:
+            names = [t.id for t in parent.targets if isinstance(t, ast.Name)]
+            return len(names) != len(parent.targets) or any(
+                _name_is_freed(module, method, name) for name in names
+            )
+        if isinstance(parent, (ast.For, ast.comprehension)):
+            return parent.iter is not inner
+        # In a tuple or another container it may be emptied under any name.
+        return isinstance(parent, (ast.Tuple, ast.List, ast.Dict, ast.NamedExpr, ast.IfExp))
+
+    def _function_frees(self, cls: ClassInfo, call: ast.Call, given: ast.AST) -> bool:
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if isinstance(call.func, ast.Name):
+            name = call.func.id
+        if name in _READ_ONLY or name in ("append", "log"):
+            return False
+        index = next(i for i, argument in enumerate(call.args) if argument is given)
+        if isinstance(call.func, ast.Attribute) and of_self(call.func) is not None:
+            info = cls.lookup(call.func.attr)
+            if info is not None and info.cls is not None:
+                parameters = extra_parameters(info.node)
+                return index >= len(parameters) or _name_is_freed(
+                    info.module, info.node, parameters[index].arg
+                )
+        qualified = cls.module.qualified(call.func) or ""
+        return not qualified.startswith(("torch.", "numpy.", "torchmetrics."))
+
+    @cached_property
+    def read_in(self) -> list[tuple[ClassInfo, FunctionNode]]:
+        """The epoch-end hooks that read it, themselves or through a method they call."""
+        readers: dict[str, None] = {}
+        for _, method, node in self._uses():
+            if self._reads(node):
+                readers[method.name] = None
+        found: dict[tuple[ClassInfo, FunctionNode], None] = {}
+        for cls in self.relatives:
+            for name, method in cls.methods.items():
+                if name not in STAGE_OF_HOOK:
+                    continue
+                called = {
+                    of_self(node.func) for node in ast.walk(method) if isinstance(node, ast.Call)
+                }
+                own = any(
+                    of_self(node) == self.attribute and self._reads(node)
+                    for node in ast.walk(method)
+                )
+                if own or called.intersection(readers):
+                    found[cls, method] = None
+        return list(found)
+
+    def _reads(self, node: ast.AST) -> bool:
+        parent = getattr(node, "lm_parent", None)
+        while isinstance(parent, ast.Subscript):
+            parent = getattr(parent, "lm_parent", None)
+        return not (isinstance(parent, ast.Attribute) and parent.attr in ("append", "extend"))
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether an epoch-end hook averages or joins what is in it."""
+        for _, method in self.read_in:
+            for node in ast.walk(method):
+                if not isinstance(node, ast.Call):
+                    continue
+                func = node.func
+                name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+                if name in _REDUCING and any(
+                    of_self(inner) == self.attribute for a in node.args for inner in ast.walk(a)
+                ):
+                    return True
+        return False
+
+    @property
+    def freed_only_in_dead(self) -> str | None:
+        """The hook that empties it and that Lightning 2 never calls, if no other does."""
+        found = self.freed_in
+        if found and all(name in _DEAD for name in found):
+            return found[0]
+        return None
+
+
+def _name_is_freed(module: Module, function: FunctionNode, name: str) -> bool:
+    for node in ast.walk(function):
+        if not (isinstance(node, ast.Name) and node.id == name):
+            continue
+        inner: ast.AST = node
+        parent = module.parent(inner)
+        while isinstance(parent, ast.Subscript) and parent.value is inner:
+            if not isinstance(parent.ctx, ast.Load):
+                return True
+            inner, parent = parent, module.parent(parent)
+        if isinstance(parent, ast.Attribute) and parent.attr in _FREEING:
+            return True
+        if isinstance(parent, ast.Call) and inner in parent.args:
+            func = parent.func
+            called = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+            if called not in _READ_ONLY:
+                return True
+    return False
+
+
+def is_uncleared(append: Append) -> bool:
+    """Tell whether what a step appends is still there in the next epoch, against all intent."""
+    kept = append.kept
+    if _HISTORY.search(append.attribute) or not kept.is_list:
+        return False
+    if not kept.read_in:
+        return False
+    if is_plain_number(append.function, append.value) and not kept.is_reduced:
+        return False
+    return not kept.freed_in or kept.freed_only_in_dead is not None
+
+
+def graph_of(append: Append) -> ast.Name | None:
+    """Return the loss, still with its graph, that a training step puts into a list."""
+    if append.stage is not TRAINING:
+        return None
+    returned: set[str] = set()
+    for node in returns(append.function):
+        value = node.value
+        if isinstance(value, ast.Name):
+            returned.add(value.id)
+        elif isinstance(value, ast.Dict):
+            for key, item in zip(value.keys, value.values, strict=True):
+                if (
+                    isinstance(key, ast.Constant)
+                    and key.value == "loss"
+                    and isinstance(item, ast.Name)
+                ):
+                    returned.add(item.id)
+    values: list[ast.expr] = [append.value]
+    if isinstance(append.value, ast.Dict):
+        values = list(append.value.values)
+    elif isinstance(append.value, (ast.Tuple, ast.List)):
+        values = append.value.elts
+    for value in values:
+        if isinstance(value, ast.Name) and value.id in returned:
+            return value
+    return None

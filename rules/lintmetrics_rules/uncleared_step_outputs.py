@@ -1,0 +1,77 @@
+"""LM204: a list of step outputs that still holds those of earlier epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lintmetrics.model.kept_outputs import appends, is_uncleared
+from lintmetrics.project import ClassInfo
+from lintmetrics.rule import Consequence, Finding, Rule
+
+
+class UnclearedStepOutputs(Rule):
+    """A list of step outputs that is never emptied.
+
+    A step appends to a list and an epoch-end hook works on all of it. When nothing empties the
+    list, the second epoch counts the first one again (and the sanity check before it), and memory
+    grows until the end of the run.
+    """
+
+    code = "LM204"
+    consequence = Consequence.WRONG_NUMBER
+    source = "executed on lightning 2.6.6: 167 samples in an epoch of 103"
+    bad = """
+import torch
+from lightning.pytorch import LightningModule
+
+
+class Model(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+        self.validation_step_outputs = []
+
+    def validation_step(self, batch, batch_idx):
+        self.validation_step_outputs.append(self.layer(batch))
+
+    def on_validation_epoch_end(self):
+        self.log("spread", torch.cat(self.validation_step_outputs).std())
+"""
+    good = """
+import torch
+from lightning.pytorch import LightningModule
+
+
+class Model(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+        self.validation_step_outputs = []
+
+    def validation_step(self, batch, batch_idx):
+        self.validation_step_outputs.append(self.layer(batch))
+
+    def on_validation_epoch_end(self):
+        self.log("spread", torch.cat(self.validation_step_outputs).std())
+        self.validation_step_outputs.clear()
+"""
+
+    def check(self, cls: ClassInfo) -> Iterator[Finding]:
+        """Find lists that steps fill, epoch-end hooks read and nobody empties."""
+        seen: set[str] = set()
+        for append in appends(cls):
+            if append.attribute in seen or not cls.is_lightning or not is_uncleared(append):
+                continue
+            seen.add(append.attribute)
+            dead = append.kept.freed_only_in_dead
+            how = (
+                f"only emptied in {dead}, which Lightning 2 never calls"
+                if dead
+                else "never emptied"
+            )
+            hook = append.kept.read_in[0][1].name
+            yield Finding(
+                append,
+                f"self.{append.attribute} is {how}; {hook} counts earlier epochs again",
+                help=f"end {hook} with self.{append.attribute}.clear()",
+            )
