@@ -116,16 +116,22 @@ class Notebook:
         pieces = re.split(re.escape(SEPARATOR) + r"\r?\n", text)
         if len(pieces) != len(self.cells) + 1 or pieces.pop():
             raise SourceError(self.path, "the fix would reach across the border of two cells")
-        raw = self.raw
-        for cell, piece in zip(reversed(self.cells), reversed(pieces), strict=True):
+        out: list[str] = []
+        position = 0
+        ascii_only: bool | None = None
+        for cell, piece in zip(self.cells, pieces, strict=True):
             for newline in (cell.newline, "\r\n", "\n"):
                 if piece.endswith(newline):
                     piece = piece[: -len(newline)]
                     break
             if piece != cell.text:
-                new = _respelled(raw[cell.start : cell.end], piece, ascii_only=_ascii_only(raw))
-                raw = raw[: cell.start] + new + raw[cell.end :]
-        return self.mark + raw.encode("utf-8", "surrogatepass")
+                if ascii_only is None:
+                    ascii_only = _ascii_only(self.raw)
+                out.append(self.raw[position : cell.start])
+                out.append(_respelled(self.raw[cell.start : cell.end], piece, ascii_only))
+                position = cell.end
+        out.append(self.raw[position:])
+        return self.mark + "".join(out).encode("utf-8", "surrogatepass")
 
     def locate(self, line: int) -> tuple[int | None, int]:
         """Return ``(number of the cell, line in it)``."""
