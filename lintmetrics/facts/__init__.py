@@ -226,7 +226,8 @@ class ArgumentChange:
         metric: class or function name in 1.9, ``"*"`` for all.
         argument: its old name.
         until: the last release that took it.
-        action: ``"drop"``, ``"rename"`` or ``"keep"`` (only its values changed).
+        action: ``"drop"``, ``"rename"``, ``"keep"`` (only its values changed) or ``"decide"`` (what
+            becomes of it depends on its value).
         new: its name now.
         values: old values and what they are now; an empty new value means the argument goes.
         text: the change in words.
@@ -330,3 +331,40 @@ def shifted_arguments(metric: str) -> tuple[ShiftedArgument, ...]:
         for row in rows("shifted_arguments")
         if row["metric"] == metric
     )
+
+
+@dataclass(frozen=True)
+class ObjectEquivalent:
+    """The TorchMetrics object that gives what a function of another library gives of an epoch.
+
+    Args:
+        function: dotted name.
+        arguments: ``name=value|value`` pairs that a call must match, its defaults filled in.
+        task: ``"binary"``, ``"multiclass"``, ``"multilabel"`` or ``"any"``.
+        object: dotted name of the class.
+        takes: arguments handed on (``name``) or fixed (``name=value``).
+        proof: whether the call itself shows that the object is right.
+        remark: where the two differ.
+    """
+
+    function: str
+    arguments: str
+    task: str
+    object: str
+    takes: str
+    proof: bool
+    remark: str
+
+
+@cache
+def _object_equivalents() -> dict[str, list[ObjectEquivalent]]:
+    table: dict[str, list[ObjectEquivalent]] = {}
+    for row in rows("object_equivalents"):
+        proof = row.pop("proof") == "yes"
+        table.setdefault(row["function"], []).append(ObjectEquivalent(**row, proof=proof))
+    return table
+
+
+def object_equivalents(function: str) -> list[ObjectEquivalent]:
+    """Return the objects that may stand for a function of another library."""
+    return _object_equivalents().get(function, [])

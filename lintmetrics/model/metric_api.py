@@ -572,7 +572,7 @@ class _Planner:
                 return
             self.special_value(index, parameter, value)
             return
-        if change is None:
+        if change is None or change.action == "decide":
             raise _Stop(
                 f"{parameter} is gone in 1.9 and nothing takes its place; "
                 f"decide whether {self.call.current} is right without it"
@@ -832,7 +832,8 @@ class _Planner:
             parameter = self.renamed.get(index, argument.parameter)
             value = self.values.get(index, self.text(argument.value))
             if argument.is_keyword:
-                if index in self.renamed or index in self.values:
+                same = index not in self.values and parameter == argument.parameter
+                if (index in self.renamed or index in self.values) and not same:
                     plan.changed[index] = f"{parameter}={value}"
                 continue
             # A parameter that 1.9 calls otherwise keeps its place.
