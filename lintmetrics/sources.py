@@ -98,7 +98,7 @@ def discover(
     ``force_exclude``. In directories, files that git ignores are left out, and so are the excludes.
 
     Args:
-        paths: files and directories.
+        paths: files, directories, and patterns where no file has that name.
         settings_for: called with each directory named and each that holds a config file.
         force_exclude: apply the excludes to named files as well.
     """
@@ -128,6 +128,10 @@ def discover(
                     links.append(path)
                 else:
                     found[path] = None
+        elif matches := _matches(path):
+            # A shell that leaves patterns alone, and a pattern in quotes.
+            for match in matches:
+                found[match] = None
         else:
             failures.append(Failure(shown(path, cwd), "no such file or directory"))
     # A link to a file that is there already would be reported, and fixed, twice.
@@ -142,6 +146,16 @@ def discover(
     files.sort(key=lambda file: file.shown)
     failures.sort(key=lambda failure: failure.path)
     return files, failures
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the Python files and notebooks that a pattern such as ``src/**/*.py`` means."""
+    import glob
+
+    if not glob.has_magic(pattern):
+        return []
+    paths = glob.iglob(pattern, recursive=True)
+    return [path for path in paths if path.endswith(SUFFIXES) and os.path.isfile(path)]
 
 
 def shown(path: str, cwd: str) -> str:

@@ -115,6 +115,14 @@ def test_a_config_further_down_has_its_own_excludes(tree: Path) -> None:
     assert found() == ["b.py", "other/b.py", "sub/a.py"]
 
 
+def test_a_pattern_means_the_files_that_match(tree: Path) -> None:
+    put(tree, "a/x.py", "a/b/y.py", "a/b/z.txt", "w[1].py", "n.ipynb")
+    assert found("a/**/*.py") == ["a/b/y.py", "a/x.py"]
+    assert found("w[1].py", "*.ipynb") == ["n.ipynb", "w[1].py"]
+    _, failures = discover(["b/*.py"], Configuration().settings_for)
+    assert [failure.path for failure in failures] == ["b/*.py"]
+
+
 def test_links_neither_loop_nor_repeat(tree: Path) -> None:
     put(tree, "a/x.py", "outside.txt")
     (tree / "a" / "loop").symlink_to(tree / "a", target_is_directory=True)
