@@ -108,6 +108,25 @@ class Editor:
         """Replace a range of offsets; for edits finer than a node."""
         self._add(module, start, end, new)
 
+    def drop_argument(self, module: Module, call: ast.Call, keyword: ast.keyword) -> None:
+        """Remove a keyword argument of a call; the first argument of all stays.
+
+        Raises:
+            CannotEdit: a comment stands inside what would go.
+        """
+        source = module.source
+        before = [
+            source.end(node.value if isinstance(node, ast.keyword) else node)
+            for node in (*call.args, *call.keywords)
+            if (node.lineno, node.col_offset) < (keyword.lineno, keyword.col_offset)
+        ]
+        if not before:
+            return
+        start, end = max(before), source.end(keyword)
+        if "#" in source.text[start:end]:
+            raise CannotEdit(f"a comment stands before {keyword.arg}= at line {keyword.lineno}")
+        self._add(module, start, end, "")
+
     def _require_own_lines(self, module: Module, statement: ast.stmt) -> None:
         source = module.source
         start = statement_start(module, statement)
