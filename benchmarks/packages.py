@@ -70,7 +70,7 @@ def fetch(package: Package) -> Path:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                *("--ignore-requires-python", "--no-build-isolation", "--dest", str(archives)),
+                *("--ignore-requires-python", "--dest", str(archives)),
                 *form,
                 f"{package.package}=={package.version}",
             ],
