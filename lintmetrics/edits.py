@@ -115,11 +115,8 @@ class Editor:
             CannotEdit: a comment stands inside what would go.
         """
         source = module.source
-        before = [
-            source.end(node.value if isinstance(node, ast.keyword) else node)
-            for node in (*call.args, *call.keywords)
-            if (node.lineno, node.col_offset) < (keyword.lineno, keyword.col_offset)
-        ]
+        given: tuple[ast.expr | ast.keyword, ...] = (*call.args, *call.keywords)
+        before = [source.end(node) for node in given if source.end(node) < source.start(keyword)]
         if not before:
             return
         start, end = max(before), source.end(keyword)

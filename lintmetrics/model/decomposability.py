@@ -60,7 +60,7 @@ def _renamed() -> dict[str, str]:
     }
 
 
-def _rows(name: str) -> list[facts.Decomposability]:
+def rows_for(name: str) -> list[facts.Decomposability]:
     rows = facts.decomposability(name)
     if rows:
         return rows
@@ -128,7 +128,7 @@ def verdict(name: str, call: ast.Call | None, tasks: Iterable[str] = ()) -> Verd
         call: the call with the metric's arguments (the constructor, for a class).
         tasks: tasks that the evidence leaves open, where the call does not say; all by default.
     """
-    rows = _rows(name)
+    rows = rows_for(name)
     if not rows:
         return UNDECIDED
     given = arguments(call)

@@ -209,7 +209,7 @@ def _written(
         ]
         others = [n for n in uses if isinstance(n.ctx, ast.Load)]
         if others or len(bound) != 1 or value is None:
-            line = max((n.lineno for n in (*others, *bound)), default=call.node.lineno)
+            line = max([n.lineno for n in others] + [b.lineno for b in bound] or [call.node.lineno])
             raise CannotEdit(f"the dict {dictionary.id} is used again at line {line}")
         if _conditions(module, bound[0]) != _conditions(module, module.statement(call.node)):
             raise CannotEdit(f"the dict {dictionary.id} is made under another condition")
