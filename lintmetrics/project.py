@@ -312,8 +312,12 @@ class Module:
                 continue
             target = item.target
             if isinstance(item.statement, ast.Import) and not item.alias.asname:
-                # `import a.b` binds `a`, and only promises that `a.b` is there.
-                if dotted == item.alias.name or dotted.startswith(item.alias.name + "."):
+                # `import a.b` binds `a`, and only promises that `a` and `a.b` are there.
+                if (
+                    dotted == item.alias.name
+                    or dotted.startswith(item.alias.name + ".")
+                    or item.alias.name.startswith(dotted + ".")
+                ):
                     best = best or dotted
                 continue
             if dotted == target:

@@ -57,6 +57,7 @@ class _Migration:
         self.ends: dict[EpochEnd, None] = {}
         self.calls: dict[Reference, list[EpochEnd]] = {}
         self.lightning_calls: dict[Reference, EpochEnd] = {}
+        self.done_calls: dict[Reference, list[EpochEnd]] = {}
         self.editor = Editor()
         self.collected: dict[tuple[ClassInfo, str], step_outputs.Collector] = {}
         self.twins: dict[EpochEnd, EpochEnd] = {}
@@ -70,7 +71,7 @@ class _Migration:
         queue = [self.start]
         while queue:
             end = queue.pop()
-            if end in self.ends:
+            if end in self.ends or end.is_done:
                 continue
             self.ends[end] = None
             found: list[EpochEnd] = []
@@ -80,6 +81,10 @@ class _Migration:
                     if not inside and name != end.name:
                         continue
                     reached = targets(reference)
+                    if reached and all(target.is_done for target in reached):
+                        if inside:
+                            self.done_calls[reference] = reached
+                        continue
                     if end in reached or (inside and reached):
                         self.calls[reference] = reached
                         found += reached
@@ -154,7 +159,11 @@ class _Migration:
     def _passes(self, end: EpochEnd) -> dict[ast.Name, Reference]:
         """Return the reads of the parameters that only hand them to another hook."""
         found: dict[ast.Name, Reference] = {}
-        for reference in (*self.calls, *self.lightning_calls):
+        for reference in (*self.calls, *self.lightning_calls, *self.done_calls):
+            if reference in self.done_calls and any(
+                extra_parameters(target.function) for target in self.done_calls[reference]
+            ):
+                continue
             if reference.function is not end.function:
                 continue
             for argument in reference.arguments:
@@ -180,7 +189,7 @@ class _Migration:
                 reference = passes.get(load)
                 if reference is None:
                     return True
-                if any(uses[target] for target in self.calls.get(reference, ())):
+                if any(uses.get(target, False) for target in self.calls.get(reference, ())):
                     return True
         return False
 
@@ -194,6 +203,9 @@ class _Migration:
             self._write(bundle)
         for end in self.ends:
             self._keep_overrides(end)
+        for reference, reached in self.done_calls.items():
+            if reference.arguments and not any(extra_parameters(t.function) for t in reached):
+                self._call_hook(reference)
         for collector in self.collected.values():
             collector.write(self.editor)
         self._imports()
@@ -340,7 +352,14 @@ class _Migration:
     def _must_merge(self, end: EpochEnd) -> bool:
         if end.name == end.stage.hook:
             return False
-        return bool(self._own_hook(end) or inherited(end.cls, end.stage.hook))
+        return bool(self._own_hook(end) or self._inherited_hook(end))
+
+    @staticmethod
+    def _inherited_hook(end: EpochEnd) -> EpochEnd | None:
+        """Return the hook of a base that ran besides this one in Lightning 1."""
+        above = inherited(end.cls, end.stage.hook)
+        # One that reads the list of outputs is the base's own successor of the removed hook.
+        return None if above is not None and above.reads_list else above
 
     def _write(self, bundle: list[EpochEnd]) -> None:
         used = any(self.uses[end] for end in bundle)
@@ -482,7 +501,9 @@ class _Migration:
     def _collecting_base(self, end: EpochEnd) -> ClassInfo | None:
         """Return the base whose hook reads the outputs, so that they are collected anyway."""
         for reference, reached in self.calls.items():
-            if reference.function is end.function and any(self.uses[e] for e in reached):
+            if reference.function is end.function and any(
+                self.uses.get(target, False) for target in reached
+            ):
                 return None
         root = self._root(end)
         return None if root is end.cls else root
@@ -534,6 +555,12 @@ class _Migration:
             for reference in self.calls
             if reference.function is function and self._is_chain(reference)
         ]
+        kept = bool(chained) or any(
+            reference.function is function
+            and reference.receiver == "super"
+            and any(target.reads_list for target in reached)
+            for reference, reached in self.done_calls.items()
+        )
         name = end.parameter
         assert name is not None
         reads = [
@@ -543,7 +570,7 @@ class _Migration:
             or (
                 reference in self.calls
                 and reference not in chained
-                and any(self.uses[target] for target in self.calls[reference])
+                and any(self.uses.get(target, False) for target in self.calls[reference])
             )
         ]
         attribute = f"self.{stage.outputs}"
@@ -552,7 +579,7 @@ class _Migration:
             raise CannotEdit(f"{end.spelled} calls its instance `{self_name}`")
         if not reads:
             return
-        if not chained and self._can_inline(end, reads):
+        if not kept and self._can_inline(end, reads):
             for load in reads:
                 self.editor.replace(module, load, attribute)
             last = function.body[-1]
@@ -561,7 +588,7 @@ class _Migration:
             else:
                 self.editor.insert_after(module, last, [f"{attribute}.clear()"])
             return
-        lines = collector.reading(name, clear=not chained)
+        lines = collector.reading(name, clear=not kept)
         self.editor.insert_at_body_start(module, function, lines)
 
     def _can_inline(self, end: EpochEnd, reads: list[ast.Name]) -> bool:
@@ -691,7 +718,7 @@ class _Migration:
                 lines.insert(0, f"self.{stage.outputs}.clear()")
             self.editor.insert_at_body_start(module, own.function, lines)
             return
-        if inherited(end.cls, stage.hook) is not None and end.name != stage.hook:
+        if end.name != stage.hook and self._inherited_hook(end) is not None:
             lines.append(f"super().{stage.hook}()")
         self.editor.add_method(
             module,

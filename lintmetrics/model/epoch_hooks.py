@@ -114,6 +114,19 @@ class EpochEnd:
         found = extra_parameters(self.function)
         return found[0].arg if found else None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether Lightning 2 can call it as it is, and nothing in it waits for outputs."""
+        return self.name == self.stage.hook and outputs_parameter(self.function) is None
+
+    @property
+    def reads_list(self) -> bool:
+        """Whether it reads the list of step outputs, so that it took a removed hook's place."""
+        return any(
+            isinstance(node, ast.Attribute) and node.attr == self.stage.outputs
+            for node in ast.walk(self.function)
+        )
+
     def __hash__(self) -> int:
         return hash((id(self.cls), self.name))
 
@@ -142,6 +155,30 @@ def required_parameters(function: FunctionNode) -> list[ast.arg]:
         if argument not in (arguments.vararg, arguments.kwarg)
         and default_of(function, argument.arg) is None
     ]
+
+
+_OUTPUTS = re.compile(r"out|result|loss|pred|unused|^_+$", re.I)
+
+
+def outputs_parameter(function: FunctionNode) -> ast.arg | None:
+    """Return the parameter of a hook that waits for outputs, ``None`` when there is none.
+
+    That is a required one, or one that is read and whose default is empty: Lightning 1 filled it.
+    """
+    required = required_parameters(function)
+    if required:
+        return required[0]
+    arguments = function.args
+    for parameter in extra_parameters(function):
+        default = default_of(function, parameter.arg)
+        if parameter in (arguments.vararg, arguments.kwarg) or default is None:
+            continue
+        empty = (isinstance(default, ast.Constant) and default.value is None) or (
+            isinstance(default, (ast.List, ast.Tuple)) and not default.elts
+        )
+        if empty and _OUTPUTS.search(parameter.arg) and loads(function, parameter.arg):
+            return parameter
+    return None
 
 
 def own_epoch_end(cls: ClassInfo, name: str) -> EpochEnd | None:

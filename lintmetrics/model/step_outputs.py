@@ -69,12 +69,22 @@ class Collector:
             value for cls in self.root.mro() for value in attribute_values(cls, self.stage.outputs)
         ]
 
+    @property
+    def is_property(self) -> bool:
+        """Whether a class above gives the attribute as a property."""
+        return any(self.stage.outputs in cls.methods for cls in self.root.mro())
+
     @cached_property
     def exists(self) -> bool:
         """Whether the class already has the list and fills it."""
-        if not self._made:
+        if not self._made and not self.is_property:
             return False
-        filled = any(_is_filled(cls, self.stage.outputs) for cls in family(self.root))
+        filled = any(
+            _is_filled(method, self.stage.outputs)
+            for cls in self.root.mro()
+            for name, method in cls.methods.items()
+            if (seen := self.root.lookup(name)) is not None and seen.node is method
+        )
         if not all(is_empty_list(value) for value in self._made):
             raise CannotEdit(
                 f"{self.attribute} is already something else than an empty list in "
@@ -239,7 +249,12 @@ class Collector:
                 f"{root.node.name} at {root.module.source.path}:{root.node.lineno} is a mixin, "
                 "whose __init__ may never run; give the classes that take it in the list"
             )
-        if not self._made:
+        if self.is_property and self.several:
+            raise CannotEdit(
+                f"{self.attribute} is a property, and what it gives for several dataloaders "
+                "cannot be told; append to it in the steps"
+            )
+        if not self._made and not self.is_property:
             editor.insert_in_init(root.module, root.node, [f"{self.attribute} = []"])
         if self.in_step:
             self._write_in_step(editor)
@@ -286,12 +301,21 @@ class Collector:
                 write_step_end(editor, before)
         for below in root.subclasses:
             function = below.methods.get(stage.batch_end)
-            if function is not None and not calls_super(function, stage.batch_end):
+            if function is None or calls_super(function, stage.batch_end):
+                continue
+            between = below.mro()[1 : below.mro().index(root)] if root in below.mro() else []
+            given = [*function.args.posonlyargs, *function.args.args][1:]
+            if len(given) < 3 or any(cls.own(stage.batch_end) for cls in (*between, *root.mro())):
                 raise CannotEdit(
                     f"{below.node.name}.{stage.batch_end} at {below.module.source.path}:"
                     f"{function.lineno} does not call super(), so nothing would collect the "
                     "outputs there"
                 )
+            count = 3 if stage is TRAINING else 4
+            names = ", ".join(argument.arg for argument in given[:count])
+            editor.insert_at_body_start(
+                below.module, function, [f"super().{stage.batch_end}({names})"]
+            )
         own = root.methods.get(stage.batch_end)
         if own is not None:
             self._merge_hook(editor, own)
@@ -465,13 +489,12 @@ def is_empty_list(value: ast.expr) -> bool:
     )
 
 
-def _is_filled(cls: ClassInfo, attribute: str) -> bool:
+def _is_filled(method: FunctionNode, attribute: str) -> bool:
     return any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in ("append", "extend")
         and any(_is_attribute(inner, attribute) for inner in ast.walk(node.func.value))
-        for method in cls.methods.values()
         for node in ast.walk(method)
     )
 

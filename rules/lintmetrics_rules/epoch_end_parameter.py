@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from lintmetrics.model.epoch_hooks import (
     STAGES,
-    extra_parameters,
-    loads,
+    outputs_parameter,
     own_epoch_end,
     required_parameters,
 )
@@ -71,24 +70,20 @@ class Model(LightningModule):
             end = own_epoch_end(cls, stage.hook)
             if end is None or end.alias is not None or cls.is_kind("Callback"):
                 continue
-            required = required_parameters(end.function)
-            if required:
+            parameter = outputs_parameter(end.function)
+            if parameter is None:
+                continue
+            if parameter in required_parameters(end.function):
                 yield Finding(
                     end,
-                    f"{end.spelled} requires `{required[0].arg}`, which Lightning 2 does not pass: "
+                    f"{end.spelled} requires `{parameter.arg}`, which Lightning 2 does not pass: "
                     "TypeError at the end of the epoch",
                     help=f"collect in {stage.step}, read and clear in {stage.hook}(self)",
                 )
-                continue
-            arguments = end.function.args
-            for parameter in extra_parameters(end.function):
-                if parameter in (arguments.vararg, arguments.kwarg):
-                    continue
-                if loads(end.function, parameter.arg):
-                    yield Finding(
-                        end,
-                        f"{end.spelled} reads `{parameter.arg}`, which Lightning 2 never passes",
-                        help=f"collect in {stage.step}, read and clear in {stage.hook}(self)",
-                        consequence=Consequence.IGNORED,
-                    )
-                    break
+            else:
+                yield Finding(
+                    end,
+                    f"{end.spelled} reads `{parameter.arg}`, which Lightning 2 never passes",
+                    help=f"collect in {stage.step}, read and clear in {stage.hook}(self)",
+                    consequence=Consequence.IGNORED,
+                )
