@@ -28,7 +28,7 @@ _WIDTH = 100
 class CurrentMetricApi(Codemod):
     """Moves an import with everything it binds, or one call, to TorchMetrics 1.9."""
 
-    codes = ("LM301", "LM302", "LM303", "LM304")
+    codes = ("LM301", "LM302", "LM303", "LM304", "LM305")
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan the whole of what hangs together: an import, its reads and their calls."""

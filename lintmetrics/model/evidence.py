@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model.tensors import Tensor, bindings, constant, known_tensor
-from lintmetrics.project import ClassInfo, Module, ModuleName
+from lintmetrics.model.trails import Spot, attribute_value, is_self, trail, width_of
+from lintmetrics.project import ClassInfo, Module
 
 _COUNT = re.compile(
     r"^_?(?:n|nb|num|number_of|no_of|out)_?(?:of_)?(?:\w+_)?(?:class|classes|labels?|cls|categories)$"
@@ -68,6 +68,8 @@ class Evidence:
         why: where the task shows, naming the line.
         size_why: where the size shows.
         inputs: the tensors the metric is given, where all of them are known.
+        size_proof: the size is the width of the layer that made the predictions.
+        scores: what the predictions are: ``"labels"``, ``"probabilities"``, ``"logits"``.
     """
 
     task: str | None = None
@@ -77,6 +79,8 @@ class Evidence:
     why: str = ""
     size_why: str = ""
     inputs: tuple[Inputs, ...] = ()
+    size_proof: bool = False
+    scores: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -129,13 +133,9 @@ def uses(module: Module, call: ast.Call) -> tuple[list[Use], bool]:
     if isinstance(target, ast.Name):
         return _uses_of_name(module, target.id, parent)
     cls = module.enclosing_class(call)
-    if cls is not None and isinstance(target, ast.Attribute) and _is_self(target.value):
+    if cls is not None and isinstance(target, ast.Attribute) and is_self(target.value):
         return _uses_of_attribute(cls, target.attr), False
     return [], False
-
-
-def _is_self(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id == "self"
 
 
 def _fed(module: Module, calls: list[ast.Call]) -> list[Use]:
@@ -208,7 +208,7 @@ def _uses_of_attribute(cls: ClassInfo, name: str) -> list[Use]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 func = node.func
                 held: ast.expr = func.value if func.attr in _FEEDS else func
-                if isinstance(held, ast.Attribute) and held.attr == name and _is_self(held.value):
+                if isinstance(held, ast.Attribute) and held.attr == name and is_self(held.value):
                     calls.append(node)
         found += _fed(owner.module, calls)
     return found
@@ -251,102 +251,239 @@ def _gather(
     known = Evidence(inputs=inputs if whole else ())
     if known.complete:
         return known
-    task, why, certain = _task_of_flow(places)
     cls = module.enclosing_class(call)
-    sources = _surroundings(module, call, cls)
-    if task is None or not certain:
-        loss = _task_of_loss(sources)
-        if loss is not None and (task is None or loss[0] == task):
+    place = at or call
+    flows = [_flow(use) for use in places]
+    shown = _agreed(flows)
+    size, value, size_why = _size(module, call, cls, place)
+    size_proof = False
+    direct = at is None and len(places) == 1 and places[0].node is call
+    if direct and flows[0].columns is not None and flows[0].task == "multiclass":
+        # A function is told by the tensor itself, a constructor cannot be.
+        text = f"{flows[0].columns}.shape[1]"
+        size, value, size_why = text, None, f"{flows[0].columns} has one column per class"
+        size_proof = flows[0].proof
+    if flows and cls is not None:
+        widths = [_proven_width(flow, cls, module, place) for flow in flows]
+        if widths[0] is not None and all(w is not None and w[0] == widths[0][0] for w in widths):
+            size, value, size_why = widths[0]
+            size_proof = True
+    task: str | None = None
+    why, proof, scores = "", False, None
+    if shown is not None:
+        task, why, proof, scores = shown
+    else:
+        loss = _task_of_loss(_surroundings(module, call, cls))
+        if loss is not None:
             task, why = loss
-        elif loss is not None and task is not None:
-            task, why = (None, "") if {loss[0], task} == {"binary", "multiclass"} else (task, why)
-    size, value, size_why = _size(module, call, cls, at or call)
-    if task == "binary" and value is not None and value > 1 and "loss" in why:
-        task = "multilabel"
-    elif task == "binary" and "loss" in why and size is not None and value is None:
-        # A binary loss over a number of outputs that has a name: one label each.
-        task = "multilabel"
+    if task == "binary" and (size_proof or not proof):
+        if value is not None and value > 1:
+            task = "multilabel"
+        elif value is None and size is not None and (size_proof or "loss" in why):
+            # A binary loss over a number of outputs that has a name: one label each.
+            task, proof = "multilabel", False
+    elif task == "binary":
+        proof = False  # One label or several: only the width would tell.
     if task is None and value == 1:
         task, why = "binary", size_why
-    return Evidence(task, size, value, False, why, size_why, inputs if whole else ())
-
-
-_ARGMAX = frozenset(("argmax",))
-
-
-def _task_of_flow(places: list[Use]) -> tuple[str | None, str, bool]:
-    """Return the task that the predictions' own computation shows."""
-    for use in places:
-        for step in _steps(use.module, use.preds, use.node, 0):
-            line = f"at line {step.lineno}"
-            if isinstance(step, ast.Call):
-                func = step.func
-                name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-                if name == "argmax" or (name == "topk"):
-                    return "multiclass", f"predictions go through {name} {line}", True
-                if name in ("softmax", "log_softmax"):
-                    return "multiclass", f"predictions go through {name} {line}", True
-                if name == "max" and (len(step.args) > (0 if _on_value(use.module, func) else 1)):
-                    return "multiclass", f"predictions are the argmax of max() {line}", True
-                if name == "sigmoid":
-                    return "binary", f"predictions go through sigmoid {line}", False
-            if isinstance(step, ast.Compare) and isinstance(step.ops[0], (ast.Gt, ast.GtE)):
-                return "binary", f"predictions are compared with a threshold {line}", False
-    return None, "", False
-
-
-def _on_value(module: Module, func: ast.expr) -> bool:
-    return isinstance(func, ast.Attribute) and not (module.qualified(func) or "").startswith(
-        "torch"
+    return Evidence(
+        task,
+        size,
+        value,
+        proof and bool(places),
+        why,
+        size_why,
+        inputs if whole else (),
+        size_proof,
+        scores,
     )
 
 
-def _steps(module: Module, expr: ast.expr, at: ast.AST, depth: int) -> Iterator[ast.expr]:
-    """Yield the expressions that a value went through, last one first."""
-    if depth > 8:
-        return
-    if isinstance(expr, ast.Call):
-        yield expr
-        inner: ast.expr | None = None
-        if isinstance(expr.func, ast.Attribute) and not isinstance(
-            module.resolve(expr.func.value), ModuleName
-        ):
-            inner = expr.func.value
-        elif expr.args:
-            inner = expr.args[0]
-        name = expr.func.attr if isinstance(expr.func, ast.Attribute) else ""
-        goes_on = not _is_submodule(expr.func) and name not in _FEEDS
-        if inner is not None and goes_on and not _is_self(inner):
-            yield from _steps(module, inner, at, depth + 1)
-    elif isinstance(expr, ast.Compare):
-        yield expr
-    elif isinstance(expr, (ast.Subscript, ast.Attribute, ast.Starred)):
-        yield from _steps(module, expr.value, at, depth + 1)
-    elif isinstance(expr, ast.Name):
-        here = module.statement(at)
-        bound = [
-            s
-            for s in bindings(module, expr.id, module.enclosing_function(expr))
-            if s.lineno < here.lineno or (s.lineno == here.lineno and s is not here)
-        ]
-        if bound and isinstance(bound[-1], ast.Assign):
-            statement = bound[-1]
-            if statement.value is not expr:
-                target = statement.targets[0]
-                if isinstance(target, ast.Tuple) and not isinstance(statement.value, ast.Tuple):
-                    # _, preds = torch.max(logits, 1)
-                    if isinstance(statement.value, ast.Call):
-                        yield from _steps(module, statement.value, statement, depth + 1)
-                elif isinstance(target, ast.Tuple) and isinstance(statement.value, ast.Tuple):
-                    for part, value in zip(target.elts, statement.value.elts, strict=False):
-                        if isinstance(part, ast.Name) and part.id == expr.id:
-                            yield from _steps(module, value, statement, depth + 1)
-                else:
-                    yield from _steps(module, statement.value, statement, depth + 1)
+@dataclass(frozen=True)
+class _Flow:
+    """What the way of one pair of predictions and targets shows."""
+
+    task: str | None
+    why: str
+    proof: bool
+    scores: str | None
+    source: Spot | None  # Where the output of the network stands.
+    columns: str | None = None  # A name, valid where the metric is fed, that holds class scores.
 
 
-def _is_submodule(func: ast.expr) -> bool:
-    return isinstance(func, ast.Attribute) and _is_self(func.value)
+def _agreed(flows: list[_Flow]) -> tuple[str, str, bool, str | None] | None:
+    """Return what all places at which a metric is fed agree on."""
+    tasks = {flow.task for flow in flows}
+    if len(tasks) != 1 or None in tasks:
+        return None
+    first = flows[0]
+    assert first.task is not None
+    kinds = {flow.scores for flow in flows}
+    return (
+        first.task,
+        first.why,
+        all(flow.proof for flow in flows),
+        first.scores if len(kinds) == 1 else None,
+    )
+
+
+def _flow(use: Use) -> _Flow:
+    """Read the way of the predictions, and the loss that is given the same tensors."""
+    module = use.module
+    spots = list(trail(module, use.preds, use.node))
+    columns = _columns(use, spots)
+    told = next((spot for spot in reversed(spots) if spot.through), None)
+    paired = _paired_loss(use, spots)
+    source = spots[-1] if spots else None
+    if paired is not None:
+        task, why, through = paired
+        scores = _scores(through)
+        if task == "binary" and "argmax" in through:
+            return _Flow(None, "", False, None, source)
+        return _Flow(task, why, True, scores, source, columns)
+    if told is not None:
+        step, line = told.through[0], f"at line {told.line}"
+        for name in told.through:
+            if name in ("argmax", "softmax", "log_softmax", "topk", "max"):
+                why = f"predictions go through {name} {line}"
+                labels = name in ("argmax", "max")
+                return _Flow("multiclass", why, labels, _scores(told.through), source)
+        if step == "sigmoid" or "sigmoid" in told.through:
+            why = f"predictions go through sigmoid {line}"
+            return _Flow("binary", why, False, _scores(told.through), source)
+        if "compared" in told.through:
+            why = f"predictions are compared with a threshold {line}"
+            return _Flow("binary", why, False, "labels", source)
+    return _Flow(None, "", False, None, source)
+
+
+_LABELLING = frozenset(("argmax", "max", "topk", "compared", "ge", "gt"))
+
+
+def _columns(use: Use, spots: list[Spot]) -> str | None:
+    """Return a name that still holds scores and means the same where the metric is fed."""
+    function = use.module.enclosing_function(use.node)
+    every = spots[-1].through if spots else ()
+    for spot in spots:
+        name = spot.expr
+        if not isinstance(name, ast.Name) or _LABELLING & set(every[len(spot.through) :]):
+            continue
+        if use.module.enclosing_function(name) is not function or spot.made is None:
+            return None
+        here = use.module.statement(use.node)
+        before = [s for s in bindings(use.module, name.id, function) if s.lineno < here.lineno]
+        return name.id if before and before[-1] is spot.made else None
+    return None
+
+
+def _scores(through: tuple[str, ...]) -> str:
+    """Return what predictions are after some steps: labels, probabilities or logits."""
+    if _LABELLING & set(through):
+        return "labels"
+    if any(name in ("softmax", "sigmoid", "exp") for name in through):
+        return "probabilities"
+    return "logits"
+
+
+def _paired_loss(use: Use, spots: list[Spot]) -> tuple[str, str, tuple[str, ...]] | None:
+    """Find a loss that is given what the metric is given: it proves the task."""
+    names = {
+        (id(spot.made), spot.expr.id): spot
+        for spot in spots
+        if isinstance(spot.expr, ast.Name) and spot.made is not None
+    }
+    targets = {
+        (id(spot.made), spot.expr.id)
+        for spot in trail(use.module, use.target, use.node)
+        if isinstance(spot.expr, ast.Name) and spot.made is not None
+    }
+    owners = {spot.module.enclosing_function(spot.expr): spot.module for spot in spots}
+    for function, module in owners.items():
+        if function is None:
+            continue
+        for call in ast.walk(function):
+            if not isinstance(call, ast.Call):
+                continue
+            loss = _loss_kind(module, call)
+            if loss is None:
+                continue
+            named = {k.arg: k.value for k in call.keywords}
+            scores = call.args[0] if call.args else named.get("input")
+            truth = call.args[1] if len(call.args) > 1 else named.get("target")
+            if scores is None or truth is None:
+                continue
+            found = _shared(module, scores, call, set(names))
+            if found is None or _shared(module, truth, call, targets) is None:
+                continue
+            spot = names[found]
+            return (
+                loss[0],
+                f"{loss[1]} is given the same tensors at line {call.lineno}",
+                (spot.through),
+            )
+    return None
+
+
+def _shared(
+    module: Module, expr: ast.expr, at: ast.AST, wanted: set[tuple[int, str]]
+) -> tuple[int, str] | None:
+    for spot in trail(module, expr, at):
+        if isinstance(spot.expr, ast.Name) and spot.made is not None:
+            key = (id(spot.made), spot.expr.id)
+            if key in wanted:
+                return key
+    return None
+
+
+def _loss_kind(module: Module, call: ast.Call) -> tuple[str, str] | None:
+    """Return the task and name of a loss that a call computes."""
+    func = call.func
+    name = module.qualified(func) or ""
+    short = name.rsplit(".", 1)[-1]
+    if isinstance(func, ast.Attribute) and is_self(func.value):
+        cls = module.enclosing_class(call)
+        made = attribute_value(cls, func.attr) if cls is not None else None
+        if made is None or not isinstance(made[0], (ast.Call, ast.Attribute, ast.Name)):
+            return None
+        value = made[0].func if isinstance(made[0], ast.Call) else made[0]
+        name = made[1].qualified(value) or ""
+        short = name.rsplit(".", 1)[-1]
+    if not name.startswith("torch."):
+        return None
+    if short in _MULTICLASS_LOSSES:
+        return "multiclass", short
+    if short in _BINARY_LOSSES:
+        return "binary", short
+    return None
+
+
+def _proven_width(
+    flow: _Flow, cls: ClassInfo, module: Module, at: ast.AST
+) -> tuple[str, int | None, str] | None:
+    """Return the width of the network that made the predictions, as text valid at a place."""
+    if flow.source is None or not isinstance(flow.source.expr, ast.Call):
+        return None
+    width = width_of(flow.source, cls)
+    if width is None:
+        return None
+    value = constant(width.module, width.expr)
+    text = ast.unparse(width.expr)
+    why = f"the last layer has {text} outputs at line {width.line}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value), value, why
+    function = module.enclosing_function(at)
+    if not re.fullmatch(r"\w+(?:\.\w+)*", text) or width.module is not module:
+        return None
+    if text.startswith("self.hparams.") or (
+        text.startswith("self.") and _set_before(cls, text[5:], function, at)
+    ):
+        return text, None, why
+    if width.function is function and function is not None and text.split(".")[0] != "self":
+        name = text.split(".")[0]
+        parameters = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
+        if name in parameters and not bindings(module, name, function):
+            return text, None, why
+    return None
 
 
 @dataclass(frozen=True)
@@ -479,7 +616,7 @@ def _set_before(cls: ClassInfo, attribute: str, function: FunctionNode | None, a
             isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Store)
             and node.attr == attribute
-            and _is_self(node.value)
+            and is_self(node.value)
         ):
             owner = cls.module.enclosing_function(node)
             if owner is function:

@@ -178,7 +178,9 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
     old = [s for s in known if not _is_current(s) and "task" not in _required(s)]
     is_gone = library == OLD_LIBRARY or (move is not None and move.status != "deprecated")
     lacks_task = _lacks_task(module, node, signature, kind, is_gone)
-    if is_gone or lacks_task or signature is None:
+    # More positional arguments than 1.9 takes: they are an older release's.
+    overflows = signature is not None and len(node.args) > len(signature.parameters) and bool(old)
+    if is_gone or lacks_task or overflows or signature is None:
         arguments, ambiguous = _bind(module, node, old or list(known), library, current)
     else:
         arguments, ambiguous = _bind(module, node, [signature], library, current)
@@ -187,7 +189,7 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
         for argument in arguments
         if argument.parameter is not None
         and _is_removed(argument.parameter, signature, current, short, kind, known)
-        and (argument.is_keyword or is_gone or lacks_task)
+        and (argument.is_keyword or is_gone or lacks_task or overflows)
     )
     shifted: list[tuple[Argument, ShiftedArgument]] = []
     if signature is not None and not is_gone and not lacks_task:
@@ -748,6 +750,12 @@ class _Planner:
     def threshold_changes(self, found: Evidence) -> None:
         threshold = self.literal("threshold")
         threshold = threshold if isinstance(threshold, (int, float)) else 0.5
+        if found.scores == "logits" and not found.complete and self.plan.task:
+            self.plan.note(
+                "the scores are logits: up to 0.10 they were compared with the threshold as they "
+                "are, now they go through a sigmoid first",
+                Relation.CORRECTS if not self.has("threshold") else Relation.ASSUMES,
+            )
         for pair in found.inputs:
             preds = pair.preds
             if preds is None or preds.kind != "float":
@@ -793,6 +801,8 @@ class _Planner:
             if not pairs:
                 return condition.endswith("iou") or self.call.of_old_library
             return any(_absent(pair, self._classes()) for pair in pairs)
+        if condition == "multiclass logits" and not pairs:
+            return task == "multiclass" and found is not None and found.scores == "logits"
         if condition == "multiclass logits":
             outside = any(pair.preds is not None and pair.preds.outside_unit for pair in pairs)
             return task == "multiclass" and (outside if pairs else False)
@@ -1105,11 +1115,12 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
             blocked="the code does not say the task; add task='binary', or task='multiclass' with "
             "num_classes=..., or task='multilabel' with num_labels=..."
         )
-    if task == "binary" and isinstance(number, int) and number > 2:
-        task = "multilabel"
-    if task == "binary" and given is not None and number is _UNKNOWN:
-        task = "multilabel"
-    return _Decision(task, size if task != "binary" else "", False, why, size_why)
+    proof = found.proof
+    if task == "binary" and given is not None and number not in (None, 1, 2):
+        task, proof = "multilabel", False
+    known = found.size_proof or (given is not None and number is not None)
+    proof = proof and (task == "binary" or known)
+    return _Decision(task, size if task != "binary" else "", proof, why, size_why)
 
 
 def _absent(pair: Inputs, classes: int | None) -> bool:

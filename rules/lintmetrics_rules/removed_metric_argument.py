@@ -39,6 +39,8 @@ class RemovedMetricArgument(Rule):
             return
         for argument in call.removed:
             change = facts.argument_change(call.current, argument.parameter or "")
+            if not argument.is_keyword and change is not None and change.action == "rename":
+                continue  # Its place says what it is, whatever its name.
             yield Finding(
                 site,
                 f"{call.short} is given {argument.parameter}, which TorchMetrics 1.9 rejects",
