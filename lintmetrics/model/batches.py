@@ -1,17 +1,371 @@
 """What a batch looks like: how many samples it has, and whether Lightning can tell.
 
-Lightning walks the batch depth first and takes ``size(0)`` of the first tensor it meets.
-Source: lightning 2.6.6, ``utilities/data.py``, ``extract_batch_size``; every row of the tests run.
+Lightning walks the batch depth first and takes ``size(0)`` of the first tensor it meets; an object
+that is no tensor, mapping, iterable or dataclass tells it nothing.
+Source: lightning 2.6.6, ``utilities/data.py``, ``extract_batch_size``; every form below was run.
 """
 
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from lintmetrics.edits import FunctionNode
 from lintmetrics.model import hooks
-from lintmetrics.project import ClassInfo
+from lintmetrics.model.epoch_hooks import own_nodes
+from lintmetrics.project import ClassInfo, Module
 
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
+_GRAPH = frozenset(("num_graphs", "edge_index", "edge_attr", "edge_index_dict", "x_dict", "ptr"))
+_MASKS = frozenset(("train_mask", "val_mask", "test_mask"))
+_BATCH_NAME = re.compile(r"(?:b|bs|bsz|n_?batch|batch_?size|batch)$", re.I)
+_TIME_NAME = re.compile(
+    r"(?:t|l|s|time|times|steps|seq|seq_?len|seq_?length|n_?steps|length)$", re.I
+)
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """How Lightning's guess at the batch size of a step turns out.
+
+    Args:
+        inference: ``wrong`` (silently another number), ``fails`` (raises) or ``unknown``.
+        why: what the batch is, and what Lightning takes for its size.
+        expression: the size, as the step can write it; ``None`` when that is not evident.
+        parameter: the name of the batch.
+    """
+
+    inference: str
+    why: str = ""
+    expression: str | None = None
+    parameter: str = ""
+
+
+def in_step(cls: ClassInfo, function: FunctionNode) -> BatchSize:
+    """Return what the code of a step, or of a method that steps share, shows of its batch."""
+    name = batch_parameter(cls, function)
+    if name is None:
+        return BatchSize("unknown")
+    for read in (_annotated, _graphs, _samples, _images, _time_first):
+        found = read(cls, function, name)
+        if found is not None:
+            return found
+    return BatchSize("unknown", "", _evident(function, name), name)
+
+
+def batch_parameter(cls: ClassInfo, function: FunctionNode) -> str | None:
+    """Return the parameter that is the batch."""
+    arguments = [*function.args.posonlyargs, *function.args.args]
+    if function.name in hooks.STEPS:
+        return arguments[1].arg if len(arguments) > 1 else None
+    return next((a.arg for a in arguments[1:] if a.arg in ("batch", "data")), None)
+
+
+def _annotated(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | None:
+    """Read the class that the batch is annotated with, where the project defines it."""
+    arguments = [*function.args.posonlyargs, *function.args.args]
+    annotation = next((a.annotation for a in arguments if a.arg == name), None)
+    if annotation is None or not isinstance(annotation, (ast.Name, ast.Attribute)):
+        return None
+    kind = cls.module.resolve(annotation)
+    if not isinstance(kind, ClassInfo):
+        return None
+    if any(_is_plain_base(base, kind) for base in kind.mro()):
+        return None
+    if kind.lookup("__iter__") is not None or "__iter__" in kind.namespace:
+        return None
+    if any(base is None for held in kind.mro() for base in held.bases) or kind.base_names - {
+        "object",
+        "builtins.object",
+        "abc.ABC",
+    }:
+        return None
+    expression = None
+    for attribute in ("batch_size", "num_samples"):
+        if kind.lookup(attribute) is not None or attribute in _set_attributes(kind):
+            expression = f"{name}.{attribute}"
+            break
+    else:
+        if kind.lookup("__len__") is not None:
+            expression = f"len({name})"
+    if rebinds_before_end(function, name):
+        expression = None
+    return BatchSize(
+        "fails",
+        f"the batch is a {kind.node.name}, in which Lightning finds no tensor",
+        expression,
+        name,
+    )
+
+
+def _is_plain_base(cls: ClassInfo, kind: ClassInfo) -> bool:
+    decorators = {ast.unparse(d).split("(")[0].rsplit(".", 1)[-1] for d in cls.node.decorator_list}
+    return bool(decorators)
+
+
+def _set_attributes(cls: ClassInfo) -> set[str]:
+    return {
+        node.attr
+        for base in cls.mro()
+        for node in ast.walk(base.node)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def _graphs(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | None:
+    """Recognise a batch of PyTorch Geometric, whose first tensor has a row for each node."""
+    if not _imports(cls.module, "torch_geometric"):
+        return None
+    read = {
+        node.attr
+        for node in own_nodes(function)
+        if isinstance(node, ast.Attribute) and _is_name(node.value, name)
+    }
+    if read & _MASKS:
+        return None  # One graph with labelled nodes: nodes are the samples.
+    pooled = any(
+        isinstance(node, (ast.Name, ast.Attribute))
+        and re.match(r"global_\w+_pool$", node.attr if isinstance(node, ast.Attribute) else node.id)
+        for node in ast.walk(cls.module.tree)
+    )
+    if not ("num_graphs" in read or ({"batch", "y"} & read and (read & _GRAPH or pooled))):
+        return None
+    expression = None if rebinds_before_end(function, name) else f"{name}.num_graphs"
+    return BatchSize(
+        "wrong",
+        "the batch is a batch of graphs, and Lightning takes the number of nodes for its size",
+        expression,
+        name,
+    )
+
+
+def _imports(module: Module, package: str) -> bool:
+    return any(
+        item.target == package or item.target.startswith(package + ".") for item in module.imports
+    )
+
+
+def _samples(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | None:
+    """Recognise a list of samples: it is taken apart sample by sample, by key or position."""
+    for node in own_nodes(function):
+        if isinstance(node, ast.comprehension) and _is_name(node.iter, name):
+            holder = cls.module.parent(node)
+            if isinstance(holder, ast.DictComp) or holder is None:
+                continue
+            if isinstance(node.target, ast.Name) and _keyed(holder, node.target.id):
+                return _list_of_samples(function, name)
+            if isinstance(node.target, ast.Tuple) and _stacked(cls.module, holder):
+                return _list_of_samples(function, name)
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "zip"
+            and len(node.args) == 1
+            and isinstance(node.args[0], ast.Starred)
+            and _is_name(node.args[0].value, name)
+        ):
+            return _list_of_samples(function, name)
+    return None
+
+
+def _list_of_samples(function: FunctionNode, name: str) -> BatchSize:
+    return BatchSize(
+        "wrong",
+        "the batch is a list of samples, and Lightning takes the first dimension of the first "
+        "tensor for its size",
+        None if rebinds_before_end(function, name) else f"len({name})",
+        name,
+    )
+
+
+def _keyed(holder: ast.AST, item: str) -> bool:
+    return any(
+        isinstance(node, ast.Subscript)
+        and _is_name(node.value, item)
+        and isinstance(node.slice, ast.Constant)
+        and isinstance(node.slice.value, str)
+        for node in ast.walk(holder)
+    )
+
+
+def _stacked(module: Module, holder: ast.AST) -> bool:
+    parent = module.parent(holder)
+    return (
+        isinstance(parent, ast.Call)
+        and isinstance(parent.func, ast.Attribute)
+        and parent.func.attr in ("stack", "cat", "pad_sequence")
+    )
+
+
+def _images(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | None:
+    """Recognise images in a list, as detection models take them."""
+    parts = _unpacked(function, name)
+    if len(parts) < 2 or parts[0] is None or parts[1] is None:
+        return None
+    images, targets = parts[0], parts[1]
+    listed = False
+    for node in own_nodes(function):
+        if isinstance(node, ast.comprehension) and _is_name(node.iter, targets):
+            holder = cls.module.parent(node)
+            if isinstance(node.target, ast.Name) and holder is not None:
+                item = node.target.id
+                listed |= _keyed(holder, item) or any(
+                    isinstance(inner, ast.Attribute)
+                    and inner.attr == "items"
+                    and _is_name(inner.value, item)
+                    for inner in ast.walk(holder)
+                )
+        if isinstance(node, ast.Assign) and any(_is_name(t, images) for t in node.targets):
+            value = node.value
+            if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+                listed |= value.func.id == "list"
+            if (
+                isinstance(value, ast.Call)
+                and isinstance(value.func, ast.Attribute)
+                and value.func.attr == "stack"
+                and value.args
+                and _is_name(value.args[0], images)
+            ):
+                listed = True
+    if not listed:
+        return None
+    return BatchSize(
+        "wrong",
+        "the images are in a list, and Lightning takes the channels of the first one for the size",
+        f"len({images})",
+        name,
+    )
+
+
+def _time_first(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | None:
+    """Recognise a second dimension that the step itself calls the batch."""
+    parts = _unpacked(function, name)
+    first = parts[0] if parts else name
+    if first is None:
+        return None
+    for node in own_nodes(function):
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+            continue
+        target, value = node.targets[0], node.value
+        if isinstance(target, ast.Tuple) and len(target.elts) >= 2 and _shape_of(value, first):
+            names = [e.id if isinstance(e, ast.Name) else "" for e in target.elts]
+            if _TIME_NAME.match(names[0]) and _BATCH_NAME.match(names[1]):
+                return _second_dimension(names[1], name)
+        if isinstance(target, ast.Name) and _BATCH_NAME.match(target.id):
+            if _dimension_of(value, first) == 1:
+                return _second_dimension(target.id, name)
+    return None
+
+
+def _second_dimension(expression: str, name: str) -> BatchSize:
+    return BatchSize(
+        "wrong",
+        "time is the first dimension of the batch, and Lightning takes its length for the size",
+        expression,
+        name,
+    )
+
+
+def _shape_of(value: ast.expr, name: str) -> bool:
+    if isinstance(value, ast.Attribute):
+        return value.attr == "shape" and _is_name(value.value, name)
+    return (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr == "size"
+        and not value.args
+        and _is_name(value.func.value, name)
+    )
+
+
+def _dimension_of(value: ast.expr, name: str) -> object:
+    """Return ``i`` for ``name.size(i)`` and ``name.shape[i]``."""
+    if isinstance(value, ast.Subscript) and _shape_of(value.value, name):
+        return value.slice.value if isinstance(value.slice, ast.Constant) else None
+    if (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr == "size"
+        and len(value.args) == 1
+        and _is_name(value.func.value, name)
+    ):
+        return value.args[0].value if isinstance(value.args[0], ast.Constant) else None
+    return None
+
+
+def _evident(function: FunctionNode, name: str) -> str | None:
+    """Return how a step writes, or can write, the size of an ordinary batch."""
+    parts = _unpacked(function, name)
+    candidates = [part for part in parts if part and part != "_"] or [name]
+    for node in own_nodes(function):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            target = node.targets[0].id
+            if _BATCH_NAME.match(target) and any(
+                _dimension_of(node.value, part) == 0 for part in candidates
+            ):
+                return target
+    for part in candidates:
+        if rebinds_before_end(function, part):
+            continue
+        if _is_tensor(function, part):
+            return f"{part}.size(0)"
+    return None
+
+
+_TENSOR_USES = frozenset(
+    ("size", "shape", "view", "reshape", "float", "long", "unsqueeze", "flatten", "permute", "dim")
+)
+
+
+def _is_tensor(function: FunctionNode, name: str) -> bool:
+    """Tell whether a value is used as a tensor, or goes into the network as it is."""
+    for node in own_nodes(function):
+        if isinstance(node, ast.Attribute) and _is_name(node.value, name):
+            if node.attr in _TENSOR_USES:
+                return True
+        if isinstance(node, ast.Call) and any(_is_name(a, name) for a in node.args):
+            func = node.func
+            if _is_name(func, "self") or ast.unparse(func).startswith(
+                ("F.", "torch.", "nn.functional.")
+            ):
+                return True
+            if isinstance(func, ast.Attribute) and _is_name(func.value, "self"):
+                if func.attr in ("forward", "model", "net", "network", "encoder", "backbone"):
+                    return True
+    return False
+
+
+def _unpacked(function: FunctionNode, name: str) -> list[str | None]:
+    """Return the names that ``x, y = batch`` gives its parts; ``None`` for nested ones."""
+    for node in own_nodes(function):
+        if (
+            isinstance(node, ast.Assign)
+            and _is_name(node.value, name)
+            and len(node.targets) == 1
+            and isinstance(node.targets[0], (ast.Tuple, ast.List))
+        ):
+            return [e.id if isinstance(e, ast.Name) else None for e in node.targets[0].elts]
+    return []
+
+
+def rebinds_before_end(function: FunctionNode, name: str) -> bool:
+    """Tell whether a name is bound more than once in a body (a parameter: at all)."""
+    stores = sum(
+        1
+        for node in own_nodes(function)
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+    )
+    is_parameter = any(a.arg == name for a in function.args.args)
+    return stores > (0 if is_parameter else 1)
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+# Loaders ---------------------------------------------------------------------------------------
 
 
 def one_sample_per_batch(cls: ClassInfo, hook: str) -> bool:
@@ -19,13 +373,15 @@ def one_sample_per_batch(cls: ClassInfo, hook: str) -> bool:
     info = cls.lookup(_LOADERS.get(hooks.stage_of(hook), ""))
     if info is None:
         return False
-    loaders = [
-        node
-        for node in ast.walk(info.node)
-        if isinstance(node, ast.Call)
-        and (info.module.qualified(node.func) or "").endswith(".DataLoader")
-    ]
+    loaders = list(_loaders(info.module, info.node))
     return bool(loaders) and all(_single(call) for call in loaders)
+
+
+def _loaders(module: Module, function: FunctionNode) -> Iterator[ast.Call]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            if (module.qualified(node.func) or "").endswith(".DataLoader"):
+                yield node
 
 
 def _single(call: ast.Call) -> bool:

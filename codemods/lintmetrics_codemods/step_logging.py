@@ -1,0 +1,800 @@
+"""What an epoch end reduces and logs is logged by the step, as batch values or Metric objects."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+
+from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
+from lintmetrics.config import Settings
+from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of, is_docstring
+from lintmetrics.model import attribute_names, batches
+from lintmetrics.model.epoch_hooks import (
+    STAGE_OF_HOOK,
+    TRAINING,
+    EpochEnd,
+    Stage,
+    extra_parameters,
+    family,
+    inherited,
+    is_generator,
+    own_epoch_end,
+    own_nodes,
+    references,
+    returns,
+)
+from lintmetrics.model.epoch_reductions import Column, Logged, Path, Reader, Reading, Term
+from lintmetrics.model.flow import BatchMean, LightningClass
+from lintmetrics.model.step_outputs import attribute_values, dataloader_parameter
+from lintmetrics.project import ClassInfo, Module
+from lintmetrics.rule import Finding
+
+_TENSOR_ENDS = ("detach", "cpu", "numpy", "item", "tolist", "cuda", "clone", "data")
+_OFF_DEVICE = ("cpu", "numpy", "item", "tolist")
+_PRAGMA = re.compile(r"#\s*(?:type:|noqa|pylint:|pyright:|mypy:|fmt:)")
+
+
+class StepLogging(Codemod):
+    """Metric objects and batch values, logged in the step; the epoch end that made them goes."""
+
+    codes = ("LM201", "LM111")
+    priority = 10
+
+    def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
+        """Plan the move of everything that a hook logs, or of one mean that it logs."""
+        try:
+            if isinstance(finding.subject, EpochEnd):
+                return _Move(finding.subject.cls, finding.subject.name).whole()
+            mean = finding.detail
+            assert isinstance(mean, BatchMean)
+            assert isinstance(finding.subject, LightningClass)
+            owner = mean.module.enclosing_class(mean.node)
+            if owner is None or mean.function is None:
+                raise CannotEdit("the mean is made outside the class; move it by hand")
+            if mean.function.name not in STAGE_OF_HOOK:
+                raise CannotEdit(
+                    f"{mean.function.name}() at line {mean.function.lineno} makes the mean for "
+                    "others; log the batch value in the step by hand"
+                )
+            move = _Move(owner, mean.function.name)
+            if move.stage.removed == mean.function.name:
+                return move.whole()
+            return move.mean(mean)
+        except CannotEdit as error:
+            return Blocked(str(error))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where one step's output is at hand: a statement of the step, and the value given there."""
+
+    step: FunctionNode
+    statement: ast.stmt
+    value: ast.expr
+
+
+class _Move:
+    """One epoch-end hook of a class, and the step that its reductions go to."""
+
+    def __init__(self, cls: ClassInfo, name: str) -> None:
+        self.cls = cls
+        self.module: Module = cls.module
+        self.stage: Stage = STAGE_OF_HOOK[name]
+        end = own_epoch_end(cls, name)
+        if end is None or end.alias is not None:
+            raise CannotEdit(f"{name} of {cls.node.name} is an alias of another method")
+        self.end = end
+        self.hook = end.function
+        self.editor = Editor()
+        self.model = LightningClass.of(cls)
+        self.spelled: dict[Path, str] = {}
+        self.lines: list[str] = []
+        self.init: list[str] = []
+        self.notes: list[str] = []
+        self.assumed: list[str] = []
+        self.corrected: list[str] = []
+        self.made: set[str] = set()
+        self.attributes: dict[tuple[object, ...], str] = {}
+        self.calls: list[ast.Call] = []
+        self.locals: dict[str, str] = {}
+        self.hook_goes = False
+
+    # The two plans ----------------------------------------------------------------------------
+
+    def whole(self) -> Fix:
+        """Move all that a removed hook does."""
+        if self.end.name != self.stage.removed:
+            raise CannotEdit(f"{self.end.name} is not called with outputs by Lightning 2")
+        self._require_alone()
+        parameters = extra_parameters(self.hook)
+        arguments = self.hook.args
+        if len(parameters) != 1 or parameters[0] in (arguments.vararg, arguments.kwarg):
+            raise CannotEdit(f"{self.end.spelled} does not take the outputs by one name")
+        name = parameters[0].arg
+        source = self._returned()
+        reading = self._read(lambda e: isinstance(e, ast.Name) and e.id == name)
+        if reading.needing:
+            raise CannotEdit(reading.reasons[0])
+        self._require_no_return(reading)
+        logged = [*reading.logged, *self._returned_logs(reading)]
+        if not logged:
+            raise CannotEdit(f"{self.end.spelled} logs nothing that its outputs give")
+        kept = [s for s in reading.kept if not isinstance(s, ast.Return)]
+        self._require_unused(reading, kept)
+        if kept and own_epoch_end(self.cls, self.stage.hook) is not None:
+            raise CannotEdit(f"{self.cls.node.name} has a {self.stage.hook} as well")
+        self.hook_goes = not kept
+        for item in logged:
+            self._write(item, source)
+        self._finish(source)
+        if kept:
+            gone = [*(s for s, _ in reading.pure), *reading.logs, *reading.cleared]
+            for statement in gone:
+                self.editor.remove(self.module, statement)
+            if reading.returned is not None and reading.returned.value is not None:
+                self.editor.remove(self.module, reading.returned)
+            self.editor.rename_function(self.module, self.hook, self.stage.hook)
+            self.editor.drop_parameter(self.module, self.hook, name)
+        else:
+            self._remove_hook()
+        self._remove_imports()
+        return self._fix()
+
+    def mean(self, mean: BatchMean) -> Fix:
+        """Move one mean out of a hook that stays."""
+        attribute, source = self._filled(mean)
+        reading = self._read(
+            lambda e: (
+                isinstance(e, ast.Attribute)
+                and e.attr == attribute
+                and isinstance(e.value, ast.Name)
+                and e.value.id == "self"
+            )
+        )
+        chosen = [
+            (statement, [item for item in reading.logged if item.call is _call_of(statement)])
+            for statement in reading.logs
+        ]
+        chosen = [
+            (statement, items)
+            for statement, items in chosen
+            if all(item.term.kind == "mean" for item in items)
+            and any(self._is_of(item.term, mean) for item in items)
+        ]
+        if not chosen:
+            if reading.needing:
+                raise CannotEdit(reading.reasons[0])
+            raise CannotEdit(f"the mean at line {mean.node.lineno} is not logged by self.log")
+        gone = [statement for statement, _ in chosen]
+        for _, items in chosen:
+            for item in items:
+                self._write(item, source)
+        left = [s for s in self.hook.body if s not in gone and not is_docstring(s)]
+        changed = True
+        while changed:
+            changed = False
+            for statement, name in reading.pure:
+                if statement in gone:
+                    continue
+                others = [s for s in left if s is not statement]
+                if not any(_reads(s, name) for s in others):
+                    gone.append(statement)
+                    left = others
+                    changed = True
+        if any(mean.node in ast.walk(statement) for statement in left):
+            used = next(s for s in left if mean.node in ast.walk(s))
+            raise CannotEdit(
+                f"the mean made at line {used.lineno} is also used otherwise; log the batch value "
+                "in the step by hand"
+            )
+        if not [s for s in left if s not in reading.cleared] and self._is_private(attribute):
+            self.hook_goes = True
+            self._drop_list(attribute, source)
+            self._remove_hook()
+        else:
+            for statement in gone:
+                self.editor.remove(self.module, statement)
+        self._finish(source)
+        return self._fix()
+
+    def _fix(self) -> Fix:
+        relation = Relation.PRESERVES
+        said: list[str] = []
+        keys = ", ".join(dict.fromkeys(self.corrected))
+        if keys:
+            relation = Relation.CORRECTS
+            said.append(f"{keys}: the plain mean of batch values becomes the mean over samples")
+        if self.attributes:
+            names = ", ".join(f"self.{name}" for name in self.attributes.values())
+            said.append(f"{self.stage.step} updates {names} and logs the object")
+        if self.assumed:
+            relation = Relation.ASSUMES
+            said.append("assumes " + "; ".join(dict.fromkeys(self.assumed)))
+        said += dict.fromkeys(self.notes)
+        text = "; ".join(said) or f"what {self.stage.step} logs already needs no {self.hook.name}"
+        return Fix(relation, text, self.editor.edits, "torchmetrics")
+
+    # What must hold ---------------------------------------------------------------------------
+
+    def _require_alone(self) -> None:
+        """Raise where other classes or methods have a part in the hook or the step."""
+        where = self.end.spelled
+        if inherited(self.cls, self.end.name) or inherited(self.cls, self.stage.hook):
+            raise CannotEdit(f"a base class of {self.cls.node.name} has an epoch end of its own")
+        project = self.module.project
+        relatives = family(self.cls)
+        for name in (self.end.name, self.stage.step):
+            for found in relatives:
+                if found is not self.cls and name in found.namespace:
+                    raise CannotEdit(
+                        f"{found.node.name}.{name} has a part in what {where} is given"
+                    )
+            for reference in references(project, name):
+                if reference.cls in relatives or reference.receiver == "other":
+                    if reference.receiver == "other" and reference.module is not self.module:
+                        if self.cls.node.name not in reference.module.source.text:
+                            continue
+                    raise CannotEdit(
+                        f"{name} is also named at {reference.module.source.path}:{reference.line}"
+                    )
+        for found in relatives:
+            if self.stage.step_end in found.namespace:
+                raise CannotEdit(f"{found.node.name}.{self.stage.step_end} still makes the outputs")
+            for name, value in found.assigned.items():
+                if isinstance(value, ast.Name) and value.id in (self.end.name, self.stage.step):
+                    raise CannotEdit(f"{name} of {found.node.name} is an alias of {value.id}")
+        if self.hook.decorator_list:
+            raise CannotEdit(f"{where} is decorated")
+
+    def _step(self) -> FunctionNode:
+        step = self.cls.methods.get(self.stage.step)
+        if not isinstance(step, ast.FunctionDef) or is_generator(step):
+            raise CannotEdit(f"{self.cls.node.name} has no {self.stage.step} of its own")
+        if dataloader_parameter(step):
+            raise CannotEdit(
+                f"{self.stage.step} tells dataloaders apart, and self.log in it adds their index "
+                "to the key"
+            )
+        names = [parameter.arg for parameter in extra_parameters(step)]
+        if "optimizer_idx" in names or "hiddens" in names:
+            raise CannotEdit(f"{self.stage.step} is called several times for each batch")
+        return step
+
+    def _returned(self) -> _Source:
+        step = self._step()
+        found = [node for node in returns(step) if node.value is not None]
+        if len(returns(step)) != 1 or not found or found[0] is not step.body[-1]:
+            raise CannotEdit(f"{self.stage.step} does not end with its only return")
+        value = found[0].value
+        assert value is not None
+        if isinstance(value, ast.Constant):
+            raise CannotEdit(f"{self.stage.step} returns nothing")
+        return _Source(step, found[0], value)
+
+    def _filled(self, mean: BatchMean) -> tuple[str, _Source]:
+        """Return the list that a mean is made of, and the statement that fills it."""
+        step = self._step()
+        appends: dict[str, list[ast.Call]] = {}
+        for append in self.model.appends:
+            if append.hook == self.stage.step and append.node not in appends.get(
+                append.attribute, []
+            ):
+                appends.setdefault(append.attribute, []).append(append.node)
+        read = {
+            node.attr
+            for node in ast.walk(self.hook)
+            if isinstance(node, ast.Attribute) and node.attr in appends
+        }
+        if len(read) != 1:
+            raise CannotEdit(
+                f"it cannot be told which list of {self.stage.step} the mean at line "
+                f"{mean.node.lineno} is made of"
+            )
+        attribute = read.pop()
+        calls = appends[attribute]
+        statement = self.module.statement(calls[0])
+        if len(calls) != 1 or statement not in step.body or not isinstance(statement, ast.Expr):
+            raise CannotEdit(f"self.{attribute} is not filled by one statement of {step.name}")
+        if not isinstance(calls[0].func, ast.Attribute) or not isinstance(
+            calls[0].func.value, ast.Attribute
+        ):
+            raise CannotEdit(f"self.{attribute} is filled by parts")
+        return attribute, _Source(step, statement, calls[0].args[0])
+
+    def _read(self, is_outputs: object) -> Reading:
+        means = frozenset(id(mean.node) for mean in self.model.batch_means)
+        return Reader(self.module, self.hook, is_outputs, means).read()  # type: ignore[arg-type]
+
+    def _require_no_return(self, reading: Reading) -> None:
+        for statement in reading.kept:
+            if any(isinstance(n, (ast.Return, ast.Raise)) for n in ast.walk(statement)):
+                raise CannotEdit(f"{self.end.spelled} may end early at line {statement.lineno}")
+
+    def _require_unused(self, reading: Reading, kept: list[ast.stmt]) -> None:
+        for statement in kept:
+            for _, name in reading.pure:
+                if _reads(statement, name):
+                    raise CannotEdit(f"`{name}` is also used at line {statement.lineno}")
+
+    def _returned_logs(self, reading: Reading) -> list[Logged]:
+        """Return what a body that logs nothing itself handed to Lightning before 1.3."""
+        if any(_logs(statement) for statement in self.hook.body):
+            return []
+        shown: dict[str, tuple[ast.expr, Term, set[str]]] = {}
+        for key, node, term in reading.returned_items:
+            if term.kind == "record" and key in ("log", "progress_bar"):
+                for inner, inner_node, item in term.items:
+                    if item is None:
+                        raise CannotEdit(f"{inner!r} is returned, and made of more than outputs")
+                    shown.setdefault(inner, (inner_node, item, set()))[2].add(key)
+            else:
+                shown.setdefault(key, (node, term, set()))[2].add("callback")
+        found: list[Logged] = []
+        for node, term, places in shown.values():
+            if term.kind not in ("mean", "metric"):
+                raise CannotEdit(f"what {self.end.spelled} returns is no mean and no metric")
+            extra: list[str] = []
+            if "progress_bar" in places:
+                extra.append("prog_bar=True")
+            if "log" not in places:
+                extra.append("logger=False")
+            found.append(Logged(node, term, None, tuple(extra)))
+        if found:
+            self.notes.append("returned values, which Lightning ignores since 1.3, are logged")
+        return found
+
+    def _is_of(self, term: Term, mean: BatchMean) -> bool:
+        return term.node is not None and (
+            term.node is mean.node or mean.node in ast.walk(term.node)
+        )
+
+    # Writing ----------------------------------------------------------------------------------
+
+    def _write(self, item: Logged, source: _Source) -> None:
+        key = self.module.source.segment(item.key)
+        if item.term.kind == "mean":
+            self._write_mean(item, key, source)
+        else:
+            self._write_metric(item, key, source)
+
+    def _options(self, item: Logged, is_object: bool) -> list[str]:
+        options = list(item.extra)
+        given = set()
+        for keyword in item.call.keywords if item.call else ():
+            if keyword.arg in ("name", "value", "dictionary"):
+                continue
+            if keyword.arg in ("batch_size", "reduce_fx", "rank_zero_only", "metric_attribute"):
+                raise CannotEdit(
+                    f"{keyword.arg} of the log call at line {keyword.value.lineno} means something "
+                    "else in a step"
+                )
+            if keyword.arg in ("sync_dist", "add_dataloader_idx") and is_object:
+                continue  # An object synchronises itself.
+            given.add(keyword.arg)
+            options.append(self.module.source.segment(keyword))
+        if self.stage is TRAINING:
+            if "on_step" not in given:
+                options.append("on_step=False")
+            if "on_epoch" not in given:
+                options.append("on_epoch=True")
+        return options
+
+    def _already(self, key: ast.expr) -> bool:
+        """Tell whether the step logs the same key over the epoch already."""
+        wanted = key.value if isinstance(key, ast.Constant) else None
+        for call in self.model.log_calls:
+            for context in call.contexts:
+                if context.hook != self.stage.step:
+                    continue
+                if context.key is None or wanted is None:
+                    if context.key is None or "*" in context.key:
+                        raise CannotEdit(
+                            f"{self.stage.step} logs under a key that cannot be told at line "
+                            f"{call.node.lineno}"
+                        )
+                    continue
+                if context.key == wanted:
+                    if not context.averaged or context.on_step is not False:
+                        raise CannotEdit(
+                            f"{self.stage.step} logs {wanted!r} step by step at line "
+                            f"{call.node.lineno}; give one of the two another key"
+                        )
+                    return True
+        return False
+
+    def _write_mean(self, item: Logged, key: str, source: _Source) -> None:
+        shown = key if key.startswith('"') else key.replace("'", '"')
+        self.corrected.append(shown)
+        if self._already(item.key):
+            self.notes.append(f"{self.stage.step} already logs {shown}")
+            return
+        value = self._column(item.term.column, source, on_device=False)
+        options = self._options(item, False)
+        size = batches.in_step(self.cls, source.step)
+        if size.inference in ("wrong", "fails"):
+            if size.expression is None:
+                raise CannotEdit(f"{size.why}; tell self.log the batch_size by hand")
+            options.append(f"batch_size={size.expression}")
+        self.lines += _call_lines("self.log", [key, value, *options])
+
+    def _write_metric(self, item: Logged, key: str, source: _Source) -> None:
+        if self._already(item.key):
+            raise CannotEdit(f"{self.stage.step} logs {key} as well; give one another key")
+        term = item.term
+        assert term.metric is not None
+        assert term.preds is not None
+        given = [self._column(term.preds, source, on_device=True)]
+        if term.target is not None:
+            given.append(self._column(term.target, source, on_device=True))
+        if self.stage is TRAINING:
+            given[0] = f"{given[0]}.detach()"
+        attribute = self._attribute(item, tuple(given))
+        self.lines += _call_lines(
+            "self.log", [key, f"self.{attribute}", *self._options(item, True)]
+        )
+        if isinstance(term.node, ast.Call):
+            self.calls.append(term.node)
+
+    def _attribute(self, item: Logged, given: tuple[str, ...]) -> str:
+        metric = item.term.metric
+        assert metric is not None
+        identity = (metric.name, metric.arguments, given)
+        if identity in self.attributes:
+            return self.attributes[identity]
+        for text in metric.arguments:
+            self._require_in_init(text)
+        name = self._free_attribute(item, metric.name)
+        constructor = self._class(metric.name)
+        self.init += _call_lines(f"self.{name} = {constructor}", list(metric.arguments))
+        self.lines += _call_lines(f"self.{name}.update", list(given))
+        self.attributes[identity] = name
+        if metric.relation is Relation.ASSUMES:
+            self.assumed += metric.notes
+        else:
+            if metric.relation is Relation.CORRECTS:
+                self.corrected.append(self.module.source.segment(item.key))
+            self.notes += metric.notes
+        return name
+
+    def _class(self, dotted: str) -> str:
+        owner, short = dotted.rsplit(".", 1)
+        known = self.module.local_name(dotted)
+        if known is not None:
+            return known
+        if self.module.local_name("torchmetrics") == "torchmetrics":
+            return dotted
+        return self.editor.add_import(self.module, owner, short)
+
+    def _free_attribute(self, item: Logged, metric: str) -> str:
+        key = item.key.value if isinstance(item.key, ast.Constant) else metric.rsplit(".", 1)[1]
+        stage = {"training": "train", "validation": "val"}.get(self.stage.name, self.stage.name)
+        name = attribute_names.attribute_for(str(key), stage, self.cls)
+        while name in self.attributes.values():
+            name += "_metric"
+        return name
+
+    def _require_in_init(self, text: str) -> None:
+        """Raise where an argument cannot be evaluated at the end of ``__init__``."""
+        value = ast.parse(f"f({text})", mode="eval").body
+        init = self.cls.methods.get("__init__")
+        known = set(self.module.scope_of(init)) if init is not None else {"self"}
+        known |= set(self.module.scope_of(self.module.tree)) | set(dir(__builtins__))
+        held = {
+            node.attr
+            for cls in self.cls.mro()
+            for name, method in cls.methods.items()
+            if name == "__init__"
+            for node in ast.walk(method)
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        } | {"hparams", *(name for cls in self.cls.mro() for name in cls.assigned)}
+        assert isinstance(value, ast.Call)
+        for keyword in value.keywords:
+            for node in ast.walk(keyword.value):
+                if isinstance(node, ast.Name) and node.id not in known:
+                    raise CannotEdit(f"`{text}` is not known in __init__; name the object by hand")
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                    if node.value.id == "self" and node.attr not in held:
+                        raise CannotEdit(f"`{text}` is not known in __init__")
+
+    # The step's side --------------------------------------------------------------------------
+
+    def _column(self, column: Column, source: _Source, on_device: bool) -> str:
+        text = column.text(lambda path: self._spell(path, source, on_device))
+        if not column.name or len(column.pieces) == 1:
+            return text
+        if text not in self.locals:
+            self.locals[text] = self._free_local(column.name, source)
+            self.lines.append(f"{self.locals[text]} = {_joined(text)}")
+        return self.locals[text]
+
+    def _spell(self, path: Path, source: _Source, on_device: bool) -> str:
+        """Return how the step can name a part of its output just before it gives it away."""
+        if self.stage is TRAINING and path == ("loss",) and not _holds_parts(source.value):
+            path = ()
+        if path in self.spelled:
+            return self.spelled[path]
+        part, rest = _part(source.value, path)
+        if part is None:
+            text = self._output(source) + "".join(f"[{_key(piece)}]" for piece in path)
+        else:
+            inner, ends = _bare(part)
+            if on_device and (set(ends) & set(_OFF_DEVICE) or self._is_off_device(inner, source)):
+                raise CannotEdit(
+                    f"`{self.module.source.segment(part)}` at line {part.lineno} has left the "
+                    "device of the module; a Metric object needs it there"
+                )
+            text = self._named(inner, path, source) + "".join(f"[{_key(p)}]" for p in rest)
+        self.spelled[path] = text
+        return text
+
+    def _named(self, expr: ast.expr, path: Path, source: _Source) -> str:
+        text = self.module.source.segment(expr)
+        if _is_plain(expr):
+            return text
+        # The value is made in the output itself: it gets a name, so that it is made once.
+        wanted = str(path[-1]) if path and isinstance(path[-1], str) else "value"
+        name = self._free_local(wanted, source)
+        self.editor.insert_before(self.module, source.statement, [f"{name} = {_joined(text)}"], -3)
+        self.editor.replace(self.module, expr, name)
+        return name
+
+    def _output(self, source: _Source) -> str:
+        value = source.value
+        if isinstance(value, ast.Name):
+            return value.id
+        if () in self.spelled:
+            return self.spelled[()]
+        name = self._free_local("output", source)
+        text = self.module.source.segment(value)
+        if "\n" in text:
+            raise CannotEdit(f"the output at line {value.lineno} spans lines; give it a name")
+        self.editor.insert_before(self.module, source.statement, [f"{name} = {text}"], -3)
+        self.editor.replace(self.module, value, name)
+        self.spelled[()] = name
+        return name
+
+    def _free_local(self, wanted: str, source: _Source) -> str:
+        name = wanted if wanted.isidentifier() else "value"
+        taken = set(self.module.scope_of(source.step)) | {
+            node.id for node in ast.walk(source.step) if isinstance(node, ast.Name)
+        }
+        while name in taken or name in self.made:
+            name += "_value"
+        self.made.add(name)
+        return name
+
+    def _is_off_device(self, expr: ast.expr, source: _Source) -> bool:
+        names = {node.id for node in ast.walk(expr) if isinstance(node, ast.Name)}
+        for node in own_nodes(source.step):
+            if isinstance(node, ast.Assign) and any(
+                isinstance(inner, ast.Name) and inner.id in names
+                for target in node.targets
+                for inner in ast.walk(target)
+            ):
+                _, ends = _bare(node.value)
+                if set(ends) & set(_OFF_DEVICE):
+                    return True
+        return False
+
+    def _finish(self, source: _Source) -> None:
+        lines = [*self._comments(), *self.lines] if self.lines else []
+        if lines:
+            self.editor.insert_before(self.module, source.statement, lines)
+        if self.init:
+            if not self.cls.is_kind("LightningModule"):
+                raise CannotEdit(f"{self.cls.node.name} is a mixin, whose __init__ may never run")
+            self.editor.append_to_init(self.module, self.cls.node, self.init)
+
+    # What goes --------------------------------------------------------------------------------
+
+    def _comments(self) -> list[str]:
+        """Return the comments of a hook that goes, so that they outlive it."""
+        if not self.hook_goes:
+            return []
+        text = self.module.source.segment(self.hook)
+        found: list[str] = []
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT and not _PRAGMA.match(token.string):
+                found.append(token.string)
+        return found
+
+    def _remove_hook(self) -> None:
+        """Remove the hook with the blank lines before it."""
+        source = self.module.source
+        siblings = block_of(self.module, self.hook)
+        index = siblings.index(self.hook)
+        if index == 0:
+            self.editor.remove(self.module, self.hook)
+            return
+        above = source.line_end(source.end(siblings[index - 1]))
+        start = source.line_start(source.start(self.hook))
+        while start > above:
+            previous = source.line_start(start - 1)
+            if previous < above or source.text[previous:start].strip():
+                break
+            start = previous
+        end = source.line_end(source.end(self.hook))
+        self.editor.replace_range(self.module, start, end, "")
+
+    def _remove_imports(self) -> None:
+        """Remove imports of metric functions that nothing uses any more."""
+        gone = {id(node) for node in ast.walk(self.hook)}
+        for call in self.calls:
+            root: ast.expr = call.func
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if not isinstance(root, ast.Name):
+                continue
+            used = any(
+                isinstance(node, ast.Name) and node.id == root.id and id(node) not in gone
+                for node in ast.walk(self.module.tree)
+            )
+            again = any(re.search(rf"\b{root.id}\b", line) for line in (*self.init, *self.lines))
+            if used or again or root.id in _exported(self.module):
+                continue
+            for item in self.module.imports:
+                if item.bound == root.id and item.statement in self.module.tree.body:
+                    self.editor.remove_import(self.module, item.statement, root.id)
+
+    def _is_private(self, attribute: str) -> bool:
+        """Tell whether a list is only made, filled, read by this hook and emptied."""
+        for cls in family(self.cls):
+            for node in ast.walk(cls.node):
+                if not (isinstance(node, ast.Attribute) and node.attr == attribute):
+                    continue
+                function = cls.module.enclosing_function(node)
+                if cls is not self.cls or function is None:
+                    return False
+                if function not in (
+                    self.hook,
+                    self.cls.methods.get(self.stage.step),
+                    self.cls.methods.get("__init__"),
+                ):
+                    return False
+        return len(attribute_values(self.cls, attribute)) <= 2
+
+    def _drop_list(self, attribute: str, source: _Source) -> None:
+        init = self.cls.methods.get("__init__")
+        for statement in init.body if init is not None else ():
+            targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+            if any(isinstance(t, ast.Attribute) and t.attr == attribute for t in targets):
+                self.editor.remove(self.module, statement)
+        start = self.module.source.start(source.statement)
+        end = self.module.source.end(source.statement)
+        if self.lines:
+            self.lines = [*self._comments(), *self.lines]
+            # The log calls take the place of the append.
+            indent = self.module.source.indent_of(start)
+            newline = self.module.source.newline
+            self.editor.replace_range(
+                self.module, start, end, (newline + indent).join("\n".join(self.lines).split("\n"))
+            )
+            self.lines = []
+        else:
+            self.editor.remove(self.module, source.statement)
+
+
+def _call_of(statement: ast.stmt) -> ast.expr | None:
+    return getattr(statement, "value", None)
+
+
+def _reads(statement: ast.AST, name: str) -> bool:
+    return any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+        for node in ast.walk(statement)
+    )
+
+
+def _logs(statement: ast.AST) -> bool:
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("log", "log_dict")
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "self"
+        for node in ast.walk(statement)
+    )
+
+
+def _call_lines(function: str, arguments: list[str]) -> list[str]:
+    """Return a call as lines of at most 100 columns, in a method."""
+    line = f"{function}({', '.join(arguments)})"
+    if len(line) <= 88:
+        return [line]
+    return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def _joined(text: str) -> str:
+    if "\n" not in text:
+        return text
+    return " ".join(line.strip() for line in text.splitlines())
+
+
+def _key(piece: str | int) -> str:
+    return f'"{piece}"' if isinstance(piece, str) else str(piece)
+
+
+def _holds_parts(value: ast.expr) -> bool:
+    """Tell whether a value is a dict or tuple, or a name or call that may be one."""
+    return not isinstance(value, (ast.BinOp, ast.Name)) or (
+        isinstance(value, ast.Name) and "loss" not in value.id
+    )
+
+
+def _part(value: ast.expr, path: Path) -> tuple[ast.expr | None, Path]:
+    """Return the expression that a display has at a path, and what is left of the path."""
+    rest = path
+    found: ast.expr = value
+    while rest:
+        key = rest[0]
+        if isinstance(found, ast.Dict):
+            if any(k is None for k in found.keys):
+                return None, rest
+            entries = [
+                v
+                for k, v in zip(found.keys, found.values, strict=True)
+                if isinstance(k, ast.Constant) and k.value == key
+            ]
+            if not entries:
+                raise CannotEdit(f"the step's output at line {found.lineno} has no {key!r}")
+            found = entries[-1]
+        elif isinstance(found, (ast.Tuple, ast.List)) and isinstance(key, int):
+            if key >= len(found.elts) or any(isinstance(e, ast.Starred) for e in found.elts):
+                return None, rest
+            found = found.elts[key]
+        elif (
+            isinstance(found, ast.Call)
+            and isinstance(found.func, ast.Name)
+            and found.func.id == "dict"
+            and not found.args
+        ):
+            entries = [k.value for k in found.keywords if k.arg == key]
+            if not entries:
+                raise CannotEdit(f"the step's output at line {found.lineno} has no {key!r}")
+            found = entries[-1]
+        elif found is value:
+            return None, rest
+        else:
+            return (found, rest) if _is_plain(found) else (None, rest)
+        rest = rest[1:]
+    return found, ()
+
+
+def _bare(expr: ast.expr) -> tuple[ast.expr, list[str]]:
+    """Return an expression without the calls that take it off the graph or the device."""
+    ends: list[str] = []
+    while (
+        isinstance(expr, ast.Call)
+        and isinstance(expr.func, ast.Attribute)
+        and expr.func.attr in _TENSOR_ENDS
+        and not expr.args
+    ):
+        ends.append(expr.func.attr)
+        expr = expr.func.value
+    return expr, ends
+
+
+def _is_plain(expr: ast.expr) -> bool:
+    """Tell whether naming an expression twice costs nothing."""
+    if isinstance(expr, ast.Name):
+        return True
+    if isinstance(expr, ast.Attribute):
+        return _is_plain(expr.value)
+    if isinstance(expr, ast.Subscript):
+        return _is_plain(expr.value) and isinstance(expr.slice, (ast.Constant, ast.Name))
+    return False
+
+
+def _exported(module: Module) -> set[str]:
+    for statement in module.tree.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            if statement.targets[0].id == "__all__":
+                return {
+                    str(node.value)
+                    for node in ast.walk(statement.value)
+                    if isinstance(node, ast.Constant)
+                }
+    return set()

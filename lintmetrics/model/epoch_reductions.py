@@ -1,0 +1,651 @@
+"""What the end of an epoch makes of the outputs of its steps: means, and metrics of everything.
+
+A body is read statement by statement. What it concatenates, maps sample by sample and reduces is
+kept as a term that can be written for one batch, in the step; all else stays what it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from lintmetrics.codemod import Relation
+from lintmetrics.edits import FunctionNode, is_docstring
+from lintmetrics.model.epoch_objects import EpochObject, NoObject, epoch_object
+from lintmetrics.project import FunctionInfo, Module
+
+Path = tuple[str | int, ...]
+"""The way from one step's output to a part of it; ``()`` is the output itself."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """An expression of one batch: source text between parts of the step's output."""
+
+    pieces: tuple[str | Path, ...]
+    atomic: bool = True
+    name: str = ""
+    """How the hook calls it, when it has a name there."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The parts of the output that it reads."""
+        return tuple(piece for piece in self.pieces if not isinstance(piece, str))
+
+    def text(self, spell: Callable[[Path], str]) -> str:
+        """Return the expression, with each part spelled as the step has it."""
+        return "".join(p if isinstance(p, str) else spell(p) for p in self.pieces)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A value made of the outputs.
+
+    Args:
+        kind: ``outputs`` (the list), ``item`` (of one step), ``rows`` (a list, one per step),
+            ``stacked`` (one row per batch), ``whole`` (one row per sample), ``mean`` (of one value
+            per batch), ``metric`` (of all data), ``record`` (a dict) or ``tuple``.
+        column: the expression of one batch, for all but ``outputs``, ``metric`` and ``record``.
+        metric: the object that gives the number; ``preds``, ``target``: what updates it.
+        items: key, its node, and term, for ``record``.
+    """
+
+    kind: str
+    column: Column = Column(())
+    metric: EpochObject | None = None
+    preds: Column | None = None
+    target: Column | None = None
+    items: tuple[tuple[str, ast.expr, Term | None], ...] = ()
+    node: ast.expr | None = None
+
+    def having(self, kind: str) -> Term:
+        """Return the same column as another kind."""
+        return Term(kind, self.column, node=self.node)
+
+
+OUTPUTS = Term("outputs")
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One key that the body logs, with the term it logs; ``call`` is ``None`` for returned ones."""
+
+    key: ast.expr
+    term: Term
+    call: ast.Call | None
+    extra: tuple[str, ...] = ()
+
+
+@dataclass
+class Reading:
+    """What a body does.
+
+    Args:
+        logged: what it logs of terms.
+        pure: assignments that make terms, with the name each binds.
+        logs: statements that log terms only.
+        cleared: statements that empty the list of outputs.
+        kept: all other statements, in order; ``needing``: those of them that read terms.
+        reasons: for statements in ``needing``, why they could not be read.
+    """
+
+    logged: list[Logged] = field(default_factory=list)
+    pure: list[tuple[ast.stmt, str]] = field(default_factory=list)
+    logs: list[ast.stmt] = field(default_factory=list)
+    cleared: list[ast.stmt] = field(default_factory=list)
+    kept: list[ast.stmt] = field(default_factory=list)
+    needing: list[ast.stmt] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    returned: ast.Return | None = None
+    returned_items: list[tuple[str, ast.expr, Term]] = field(default_factory=list)
+
+
+class CannotRead(Exception):
+    """A statement is more than concatenating, reducing and logging; says which and where."""
+
+
+_UNWRAPPED = frozenset(
+    [
+        "cpu",
+        "cuda",
+        "detach",
+        "numpy",
+        "tolist",
+        "contiguous",
+        "clone",
+        "requires_grad_",
+        "item",
+        "float",
+        "double",
+    ]
+)
+_ELEMENTWISE = frozenset(
+    [
+        "sigmoid",
+        "round",
+        "float",
+        "double",
+        "half",
+        "long",
+        "int",
+        "bool",
+        "abs",
+        "exp",
+        "log",
+        "sqrt",
+    ]
+)
+_ROWWISE = frozenset(["softmax", "log_softmax", "argmax"])
+_FUNCTIONS = {
+    "torch.sigmoid": 0,
+    "torch.special.expit": 0,
+    "torch.nn.functional.sigmoid": 0,
+    "torch.round": 0,
+    "torch.softmax": 1,
+    "torch.log_softmax": 1,
+    "torch.argmax": 1,
+    "torch.nn.functional.softmax": 1,
+    "torch.nn.functional.log_softmax": 1,
+}
+_MODULES = {"torch.nn.Sigmoid": 0, "torch.nn.Softmax": 1, "torch.nn.LogSoftmax": 1}
+_CONCAT = frozenset(["cat", "concat", "concatenate", "vstack", "hstack"])
+_STACK = frozenset(["stack", "tensor", "as_tensor", "array", "asarray", "FloatTensor", "Tensor"])
+_ARRAYS = ("torch.", "numpy.")
+
+
+class Reader:
+    """Reads one body.
+
+    Args:
+        module: the file; ``function``: the hook.
+        is_outputs: tells whether an expression is the list of outputs.
+        batch_means: ids of expressions known to be means over batches, however they look.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        function: FunctionNode,
+        is_outputs: Callable[[ast.expr], bool],
+        batch_means: frozenset[int] = frozenset(),
+    ) -> None:
+        self._batch_means = batch_means
+        self._module = module
+        self._function = function
+        self._is_outputs = is_outputs
+        self._names: dict[str, Term] = {}
+        self._reason = ""
+
+    def read(self) -> Reading:
+        """Read all statements."""
+        found = Reading()
+        for statement in self._function.body:
+            if is_docstring(statement) or isinstance(statement, ast.Pass):
+                continue
+            self._reason = ""
+            self._statement(statement, found)
+        return found
+
+    # Statements -------------------------------------------------------------------------------
+
+    def _statement(self, node: ast.stmt, found: Reading) -> None:
+        target = _single_target(node)
+        value = getattr(node, "value", None)
+        if target is not None and isinstance(value, ast.expr):
+            if isinstance(target, ast.Name):
+                term = self.term(value)
+                if term is not None:
+                    column = replace(term.column, name=target.id)
+                    self._names[target.id] = replace(term, column=column) if column.pieces else term
+                    found.pure.append((node, target.id))
+                    return
+                self._names.pop(target.id, None)
+            elif self._is_outputs(target) and _empties(value):
+                found.cleared.append(node)
+                return
+            elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+                if self._set_item(target, value, node, found):
+                    return
+        if isinstance(node, ast.Expr) and isinstance(value, ast.Call):
+            func = value.func
+            if isinstance(func, ast.Attribute):
+                if func.attr == "clear" and self._is_outputs(func.value):
+                    found.cleared.append(node)
+                    return
+                if _is_self(func.value) and func.attr in ("log", "log_dict"):
+                    logged = self._log(value, func.attr == "log_dict")
+                    if logged is not None:
+                        found.logged += logged
+                        found.logs.append(node)
+                        return
+        if isinstance(node, ast.Return):
+            self._return(node, found)
+            return
+        found.kept.append(node)
+        if self.mentions(node):
+            found.needing.append(node)
+            found.reasons.append(self._reason or self._describe(node))
+
+    def _describe(self, node: ast.stmt) -> str:
+        text = self._module.source.segment(node).split("\n")[0].strip()
+        text = text if len(text) < 60 else text[:57] + "..."
+        return f"`{text}` at line {node.lineno} does more than concatenate, reduce and log"
+
+    def _set_item(
+        self, target: ast.Subscript, value: ast.expr, node: ast.stmt, found: Reading
+    ) -> bool:
+        holder = target.value
+        assert isinstance(holder, ast.Name)
+        known = self._names.get(holder.id)
+        if known is None or known.kind != "record" or not isinstance(target.slice, ast.Constant):
+            return False
+        entry = (str(target.slice.value), target.slice, self.term(value))
+        self._names[holder.id] = Term("record", items=(*known.items, entry))
+        found.pure.append((node, holder.id))
+        return entry[2] is not None
+
+    def _log(self, call: ast.Call, is_dict: bool) -> list[Logged] | None:
+        named = {k.arg: k.value for k in call.keywords if k.arg}
+        if is_dict:
+            dictionary = call.args[0] if call.args else named.get("dictionary")
+            term = self.term(dictionary) if dictionary is not None else None
+            if term is None or term.kind != "record" or len(call.args) > 1:
+                return None
+            found = [Logged(key, item, call) for _, key, item in term.items if item is not None]
+            if len(found) != len(term.items) or not found:
+                return None
+        else:
+            key = call.args[0] if call.args else named.get("name")
+            value = call.args[1] if len(call.args) > 1 else named.get("value")
+            if key is None or value is None or len(call.args) > 2:
+                return None
+            term = self.term(value)
+            if term is None:
+                return None
+            found = [Logged(key, term, call)]
+        if any(logged.term.kind not in ("mean", "metric") for logged in found):
+            return None
+        if any(self._binds(name) for logged in found for name in _names(logged.key)):
+            self._reason = f"the key at line {call.lineno} is made in the hook itself"
+            return None
+        for keyword in call.keywords:
+            if keyword.arg is None or (
+                keyword.arg not in ("name", "value", "dictionary")
+                and any(self._binds(name) for name in _names(keyword.value))
+            ):
+                return None
+        return found
+
+    def _binds(self, name: str) -> bool:
+        return name != "self" and name in self._module.scope_of(self._function)
+
+    def _return(self, node: ast.Return, found: Reading) -> None:
+        if node is not self._function.body[-1]:
+            found.kept.append(node)
+            found.needing.append(node)
+            found.reasons.append(f"the hook returns early at line {node.lineno}")
+            return
+        found.returned = node
+        if node.value is None:
+            return
+        term = self.term(node.value)
+        if term is None or term.kind != "record":
+            return
+        for key, key_node, item in term.items:
+            if item is not None:
+                found.returned_items.append((key, key_node, item))
+
+    # Expressions ------------------------------------------------------------------------------
+
+    def mentions(self, node: ast.AST) -> bool:
+        """Tell whether something reads the outputs, or a term made of them."""
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and inner.id in self._names:
+                return True
+            if isinstance(inner, ast.expr) and self._is_outputs(inner):
+                return True
+        return False
+
+    def term(self, node: ast.expr) -> Term | None:
+        """Return what an expression is, ``None`` when it is no term."""
+        if self._is_outputs(node):
+            return OUTPUTS
+        if isinstance(node, ast.Name):
+            return self._names.get(node.id)
+        if isinstance(node, ast.Dict):
+            return self._record(node)
+        if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
+            return self._comprehension(node)
+        if isinstance(node, ast.Subscript):
+            return self._subscript(node)
+        if isinstance(node, ast.Compare):
+            inner = self.term(node.left)
+            if inner is not None and inner.kind in ("whole", "item"):
+                if len(node.ops) == 1 and isinstance(node.comparators[0], ast.Constant):
+                    return self._wrapped(inner, node, node.left, atomic=False)
+            return None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            return self._quotient(node)
+        if isinstance(node, ast.IfExp):
+            if self._asks_for_a_dict(node.test):
+                return self.term(node.body)
+            return None
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        return None
+
+    def _asks_for_a_dict(self, test: ast.expr) -> bool:
+        return (
+            isinstance(test, ast.Call)
+            and isinstance(test.func, ast.Name)
+            and test.func.id == "isinstance"
+            and len(test.args) == 2
+            and ast.unparse(test.args[1]) == "dict"
+            and (term := self.term(test.args[0])) is not None
+            and term.kind == "item"
+        )
+
+    def _record(self, node: ast.Dict) -> Term | None:
+        items: list[tuple[str, ast.expr, Term | None]] = []
+        for key, value in zip(node.keys, node.values, strict=True):
+            if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                return None
+            items.append((key.value, key, self.term(value)))
+        if items and all(item is None for _, _, item in items):
+            return None
+        return Term("record", items=tuple(items))
+
+    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Term | None:
+        if len(node.generators) != 1 or node.generators[0].ifs or node.generators[0].is_async:
+            return None
+        generator = node.generators[0]
+        iterated = self.term(generator.iter)
+        if iterated is None or iterated.kind not in ("outputs", "rows"):
+            return None
+        column = iterated.column if iterated.kind == "rows" else Column(((),))
+        saved = dict(self._names)
+        try:
+            target = generator.target
+            if isinstance(target, ast.Name):
+                self._names[target.id] = Term("item", column, node=node)
+            elif isinstance(target, (ast.Tuple, ast.List)) and iterated.kind == "outputs":
+                for index, part in enumerate(target.elts):
+                    if not isinstance(part, ast.Name):
+                        return None
+                    self._names[part.id] = Term("item", Column(((index,),)), node=node)
+            else:
+                return None
+            element = self.term(node.elt)
+        finally:
+            self._names = saved
+        return element.having("rows") if element is not None and element.kind == "item" else None
+
+    def _subscript(self, node: ast.Subscript) -> Term | None:
+        owner = self.term(node.value)
+        if owner is None or not isinstance(node.slice, ast.Constant):
+            return None
+        key = node.slice.value
+        if owner.kind == "record":
+            return next((t for k, _, t in reversed(owner.items) if k == key), None)
+        if owner.kind != "item" or len(owner.column.pieces) != 1:
+            return None
+        piece = owner.column.pieces[0]
+        if isinstance(piece, str) or not isinstance(key, (str, int)):
+            return None
+        return Term("item", Column(((*piece, key),)), node=owner.node)
+
+    def _wrapped(self, term: Term, outer: ast.expr, inner: ast.expr, atomic: bool = True) -> Term:
+        """Return a term after an operation whose text stays as it is around the term's."""
+        source = self._module.source
+        before = source.text[source.start(outer) : source.start(inner)]
+        after = source.text[source.end(inner) : source.end(outer)]
+        pieces: tuple[str | Path, ...] = term.column.pieces
+        if not term.column.atomic and isinstance(outer, (ast.Compare, ast.BinOp)):
+            pieces = ("(", *pieces, ")")
+        if isinstance(outer, ast.Call) and isinstance(outer.func, ast.Attribute):
+            if outer.func.value is inner and not term.column.atomic:
+                pieces = ("(", *pieces, ")")
+                # Parentheses that the source has around the inner expression are in neither part.
+                before, after = before.rstrip("("), after.lstrip(")")
+        column = Column((before, *pieces, after) if before else (*pieces, after), atomic)
+        return Term(term.kind, column, node=term.node)
+
+    def _quotient(self, node: ast.BinOp) -> Term | None:
+        left = node.left
+        divisor = node.right
+        if (
+            isinstance(divisor, ast.Call)
+            and isinstance(divisor.func, ast.Name)
+            and divisor.func.id == "max"
+            and divisor.args
+        ):
+            divisor = divisor.args[0]
+        if not (
+            isinstance(divisor, ast.Call)
+            and isinstance(divisor.func, ast.Name)
+            and divisor.func.id == "len"
+            and len(divisor.args) == 1
+        ):
+            return None
+        counted = self.term(divisor.args[0])
+        summed: Term | None = None
+        if isinstance(left, ast.Call) and len(left.args) == 1 and not left.keywords:
+            name = self._module.qualified(left.func) or getattr(left.func, "id", "")
+            if name in ("sum", "torch.sum", "numpy.sum"):
+                summed = self.term(left.args[0])
+        elif isinstance(left, ast.Call) and isinstance(left.func, ast.Attribute) and not left.args:
+            summed = self.term(left.func.value) if left.func.attr == "sum" else None
+        if summed is None or counted is None:
+            return None
+        summable = summed.kind in ("rows", "stacked") or summed is OUTPUTS
+        if not summable or counted.kind not in ("outputs", "rows", "stacked"):
+            return None
+        column = Column(((),)) if summed is OUTPUTS else summed.column
+        return Term("mean", column, node=node)
+
+    def _call(self, node: ast.Call) -> Term | None:
+        func = node.func
+        if isinstance(func, ast.Attribute):
+            owner = self.term(func.value)
+            if owner is not None:
+                return self._method(node, func, owner)
+        name = self._module.qualified(func) or (func.id if isinstance(func, ast.Name) else "")
+        first = self.term(node.args[0]) if node.args else None
+        short = name.rsplit(".", 1)[-1]
+        if name in ("float", "list", "tuple", "builtins.float") and first is not None:
+            return first
+        if name.startswith(_ARRAYS) and first is not None:
+            known = self._array_function(node, name, short, first)
+            if known is not None:
+                return known
+        if name in ("statistics.mean", "statistics.fmean") and first is not None:
+            return self._mean(first, node)
+        if isinstance(func, ast.Call) and first is not None:
+            layer = self._module.qualified(func.func) or ""
+            if layer in _MODULES and first.kind in ("whole", "item"):
+                if not _MODULES[layer] or _dimension(func, 0) not in (None, 0):
+                    return self._wrapped(first, node, node.args[0])
+            return None
+        if name in _FUNCTIONS and first is not None and first.kind in ("whole", "item"):
+            if not _FUNCTIONS[name] or _dimension(node, 1) not in (None, 0):
+                return self._wrapped(first, node, node.args[0])
+            return None
+        symbol = self._module.resolve(func)
+        if isinstance(symbol, FunctionInfo) and symbol.cls is None:
+            return self._helper(node, symbol)
+        return self._metric(node, name)
+
+    def _helper(self, node: ast.Call, info: FunctionInfo) -> Term | None:
+        """Return what a one-line function of the project makes of the outputs."""
+        body = [s for s in info.node.body if not is_docstring(s)]
+        parameters = [a.arg for a in info.node.args.args]
+        if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
+            return None
+        if node.keywords or len(node.args) != len(parameters):
+            return None
+        inner = Reader(info.module, info.node, lambda expr: False)
+        constants: dict[str, ast.Constant] = {}
+        for parameter, argument in zip(parameters, node.args, strict=True):
+            term = self.term(argument)
+            if term is not None:
+                inner._names[parameter] = term
+            elif isinstance(argument, ast.Constant):
+                constants[parameter] = argument
+            else:
+                return None
+        value = body[0].value
+        if constants:
+            value = _with_constants(info.module, value, constants)
+        found = inner.term(value)
+        return found if found is not None and found.kind == "mean" else None
+
+    def _mean(self, term: Term, node: ast.expr) -> Term | None:
+        if term is OUTPUTS:
+            return Term("mean", Column(((),)), node=node)
+        if term.kind in ("rows", "stacked"):
+            return Term("mean", term.column, node=node)
+        if term.kind == "whole" and id(node) in self._batch_means:
+            return Term("mean", term.column, node=node)
+        if term.kind == "whole":
+            mean = EpochObject("torchmetrics.MeanMetric", (), node, node, Relation.PRESERVES)
+            return Term("metric", metric=mean, preds=term.column, node=node)
+        return None
+
+    def _array_function(self, node: ast.Call, name: str, short: str, first: Term) -> Term | None:
+        over_batches = _dimension(node, 1) in (None, 0)
+        if short in _CONCAT and first.kind in ("outputs", "rows"):
+            if short != "hstack" and not over_batches:
+                return None
+            column = Column(((),)) if first is OUTPUTS else first.column
+            return Term("whole", column, node=node)
+        if short in _STACK and first.kind in ("outputs", "rows", "stacked", "whole"):
+            if first.kind == "whole":
+                return first
+            column = Column(((),)) if first is OUTPUTS else first.column
+            return Term("stacked", column, node=node) if over_batches else None
+        if short in ("mean", "nanmean") and over_batches and len(node.args) == 1:
+            return self._mean(first, node)
+        if name == "numpy.argmax" and first.kind == "whole":
+            dim = _dimension(node, 1)
+            if dim in (None, 0):
+                return None
+            pieces = (
+                first.column.pieces if first.column.atomic else ("(", *first.column.pieces, ")")
+            )
+            return Term("whole", Column((*pieces, f".argmax(dim={dim})")), node=node)
+        if short == "from_numpy":
+            return first
+        return None
+
+    def _method(self, node: ast.Call, func: ast.Attribute, owner: Term) -> Term | None:
+        name = func.attr
+        if owner.kind == "item" and name == "get" and node.args:
+            key = node.args[0]
+            piece = owner.column.pieces[0] if len(owner.column.pieces) == 1 else ""
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                if not isinstance(piece, str):
+                    return Term("item", Column(((*piece, key.value),)), node=owner.node)
+            return None
+        if name in _UNWRAPPED and not (name in ("float", "double") and owner.kind == "whole"):
+            return owner
+        if name == "to" and owner.kind in ("mean", "metric", "stacked"):
+            return owner
+        if name in ("mean", "sum") and owner.kind == "item" and not node.args:
+            return self._wrapped(owner, node, func.value) if not node.keywords else None
+        if name in ("mean", "nanmean"):
+            if _dimension(node, 0) in (None, 0) and len(node.args) <= 1:
+                return self._mean(owner, node)
+            return None
+        if owner.kind not in ("whole", "item"):
+            return None
+        if name in _ELEMENTWISE and not node.args and not node.keywords:
+            return self._wrapped(owner, node, func.value)
+        if name in _ROWWISE and _dimension(node, 0) not in (None, 0):
+            return self._wrapped(owner, node, func.value)
+        if name in ("squeeze", "unsqueeze") and _dimension(node, 0) not in (None, 0):
+            return self._wrapped(owner, node, func.value)
+        if name == "flatten" and not node.args and not node.keywords:
+            return self._wrapped(owner, node, func.value)
+        if name in ("view", "reshape") and len(node.args) == 1 and not node.keywords:
+            if ast.unparse(node.args[0]) == "-1":
+                return self._wrapped(owner, node, func.value)
+        if name == "astype" and len(node.args) == 1 and ast.unparse(node.args[0]) == "int":
+            pieces = (
+                owner.column.pieces if owner.column.atomic else ("(", *owner.column.pieces, ")")
+            )
+            return Term(owner.kind, Column((*pieces, ".long()")), node=owner.node)
+        return None
+
+    def _metric(self, node: ast.Call, name: str) -> Term | None:
+        data = [*node.args, *(k.value for k in node.keywords)]
+        if not any((term := self.term(v)) is not None and term.kind == "whole" for v in data):
+            return None
+        try:
+            found = epoch_object(self._module, node, name)
+        except NoObject as error:
+            self._reason = str(error)
+            return None
+        preds, target = self.term(found.preds), self.term(found.target)
+        if preds is None or target is None or {preds.kind, target.kind} != {"whole"}:
+            self._reason = f"{name}() at line {node.lineno} is given more than the step outputs"
+            return None
+        return Term("metric", metric=found, preds=preds.column, target=target.column, node=node)
+
+
+def _with_constants(
+    module: Module, value: ast.expr, constants: dict[str, ast.Constant]
+) -> ast.expr:
+    """Return an expression with parameters replaced by constants, in place of a call."""
+
+    class _Substitute(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            found = constants.get(node.id)
+            if found is None or not isinstance(node.ctx, ast.Load):
+                return node
+            fresh = ast.copy_location(ast.Constant(found.value), node)
+            fresh.lm_parent = module.parent(node)  # type: ignore[attr-defined]
+            return fresh
+
+    memo: dict[int, object] = {}
+    for inner in ast.walk(value):
+        parent = module.parent(inner)
+        if inner is value and parent is not None:
+            memo[id(parent)] = parent
+    return _Substitute().visit(copy.deepcopy(value, memo))  # type: ignore[no-any-return]
+
+
+def _single_target(node: ast.stmt) -> ast.expr | None:
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        return node.targets[0]
+    return node.target if isinstance(node, ast.AnnAssign) else None
+
+
+def _empties(value: ast.expr) -> bool:
+    return (isinstance(value, ast.List) and not value.elts) or ast.unparse(value) == "list()"
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name):
+            yield inner.id
+
+
+def _dimension(node: ast.Call, position: int) -> object:
+    """Return the dimension that a call names as a constant; ``None`` when it names none."""
+    value = next((k.value for k in node.keywords if k.arg in ("dim", "axis")), None)
+    if value is None and len(node.args) > position:
+        value = node.args[position]
+    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
+        inner = value.operand
+        return (
+            -inner.value
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, int)
+            else None
+        )
+    return value.value if isinstance(value, ast.Constant) else None
