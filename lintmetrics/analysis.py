@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lintmetrics import packs
-from lintmetrics.codemod import Fix
+from lintmetrics.codemod import Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.diagnostics import Diagnostic, Failure
 from lintmetrics.edits import CannotEdit
@@ -114,10 +114,15 @@ def analyse(
     return list(diagnostics.values()), failures
 
 
-def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[Fix | None, str, str]:
-    """Return ``(fix, name of the codemod, what blocks it)`` for a finding."""
+def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[list[tuple[Fix, str]], str]:
+    """Return ``([(fix, name of its codemod), ...], what blocks it)`` for a finding.
+
+    The more wanted fix stands first; others follow for runs that its relation keeps it out of, up
+    to the first one that preserves all numbers.
+    """
     if finding.blocked:
-        return None, "", finding.blocked
+        return [], finding.blocked
+    found: list[tuple[Fix, str]] = []
     reasons: list[str] = []
     for codemod in packs.codemods().get(rule.code, ()):
         try:
@@ -128,11 +133,15 @@ def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[Fix | None, 
         if isinstance(planned, Fix):
             if settings.style not in ("auto", planned.style) and planned.style:
                 continue
-            return planned, codemod.name, ""
+            found.append((planned, codemod.name))
+            if planned.relation is Relation.PRESERVES:
+                break
+            continue
         reasons.append(planned.reason)
     if not reasons:
         reasons.append(finding.help or "no rewrite is known that is right without a person")
-    return None, "", reasons[0]
+    # The least particular codemod says best what stands in the way of any.
+    return found, "" if found else reasons[-1]
 
 
 def diagnose(rule: Rule, finding: Finding, settings: Settings) -> Diagnostic:
@@ -147,7 +156,11 @@ def diagnose(rule: Rule, finding: Finding, settings: Settings) -> Diagnostic:
         # The name is the place; the whole body underlined helps nobody.
         start = source.code.index(node.name, start + len("def"))
         end = start + len(node.name)
-    fix, codemod, blocked = plan(rule, finding, settings)
+    plans, blocked = plan(rule, finding, settings)
+    shown: tuple[Fix | None, str] = next(
+        (one for one in plans if one[0].relation is not Relation.ASSUMES),
+        plans[0] if plans else (None, ""),
+    )
     first = source.line_of(start)
     statement = first
     if not isinstance(node, ast.Module):
@@ -162,8 +175,9 @@ def diagnose(rule: Rule, finding: Finding, settings: Settings) -> Diagnostic:
         start=source.location(start),
         end=source.location(end),
         source_line=source.line_text(first),
-        fix=fix,
-        codemod=codemod,
+        fix=shown[0],
+        codemod=shown[1],
+        plans=tuple(plans),
         blocked=blocked,
         first_line=first,
         last_line=source.line_of(max(start, end - 1)),

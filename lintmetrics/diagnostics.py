@@ -22,7 +22,7 @@ class Diagnostic:
         consequence: what happens when the code is left as it is.
         start: first character; ``end``: behind the last one.
         source_line: the text of the first line, without its newline.
-        fix: the plan that mends it, if there is one.
+        fix: the plan that mends it, if there is one; one that assumes nothing, where there is.
         codemod: the name of the codemod that made the plan.
         blocked: why there is no plan; empty when there is one.
         first_line: 1-based line of the whole text where the place starts (for suppressions;
@@ -45,6 +45,8 @@ class Diagnostic:
     first_line: int
     last_line: int
     statement_line: int
+    plans: tuple[tuple[Fix, str], ...] = ()
+    """Every plan with the name of its codemod, the more wanted first."""
 
     @property
     def sort_key(self) -> tuple[str, int, int, int, str, str]:

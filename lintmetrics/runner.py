@@ -6,6 +6,7 @@ import ast
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lintmetrics import gate
@@ -304,9 +305,12 @@ class _Fixer:
         taken: dict[str, list[Edit]] = {}
         chosen: list[Diagnostic] = []
         for diagnostic in diagnostics:
-            fix = diagnostic.fix
-            if fix is None or fix.relation not in self._relations:
+            allowed = [p for p in diagnostic.plans if p[0].relation in self._relations]
+            if not allowed:
                 continue
+            fix, codemod = allowed[0]
+            if fix is not diagnostic.fix:
+                diagnostic = replace(diagnostic, fix=fix, codemod=codemod)
             if _identity(diagnostic) in self.rejected:
                 continue
             outside = [e.path for e in fix.edits if e.path not in self._files.by_shown]
