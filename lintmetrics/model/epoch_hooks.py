@@ -231,6 +231,16 @@ def returns(function: FunctionNode) -> list[ast.Return]:
     return [node for node in own_nodes(function) if isinstance(node, ast.Return)]
 
 
+def never_falls_off(body: list[ast.stmt]) -> bool:
+    """Tell whether a block surely ends in a ``return`` or ``raise``."""
+    last = body[-1]
+    if isinstance(last, (ast.Return, ast.Raise)):
+        return True
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and never_falls_off(last.body) and never_falls_off(last.orelse)
+    return isinstance(last, ast.With) and never_falls_off(last.body)
+
+
 def is_generator(function: FunctionNode) -> bool:
     """Tell whether a function yields."""
     return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own_nodes(function))

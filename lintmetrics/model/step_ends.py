@@ -18,6 +18,7 @@ from lintmetrics.model.epoch_hooks import (
     family,
     is_generator,
     loads,
+    never_falls_off,
     rebinds,
     references,
     required_parameters,
@@ -84,17 +85,9 @@ def called_in_step(end: StepEnd) -> bool:
         elif reference.cls in relatives or reference.owner in relatives:
             return False
     found = returns(step)
-    return bool(found) and all(node.value is not None for node in found) and _ends(step.body)
-
-
-def _ends(body: list[ast.stmt]) -> bool:
-    """Tell whether a block never falls off its end."""
-    last = body[-1]
-    if isinstance(last, (ast.Return, ast.Raise)):
-        return True
-    if isinstance(last, ast.If):
-        return bool(last.orelse) and _ends(last.body) and _ends(last.orelse)
-    return isinstance(last, ast.With) and _ends(last.body)
+    return (
+        bool(found) and all(node.value is not None for node in found) and never_falls_off(step.body)
+    )
 
 
 def write_step_end(editor: Editor, end: StepEnd) -> str:
@@ -129,7 +122,7 @@ def write_step_end(editor: Editor, end: StepEnd) -> str:
         if end.helper in relative.namespace:
             raise CannotEdit(f"{relative.node.name} already has a {end.helper}")
     valued = [node for node in returns(function) if node.value is not None]
-    if valued and not (len(valued) == len(returns(function)) and _ends(function.body)):
+    if valued and not (len(valued) == len(returns(function)) and never_falls_off(function.body)):
         raise CannotEdit(f"{where} returns a value on some paths only")
     editor.rename_function(end.module, function, end.helper)
     if called_in_step(end):

@@ -20,6 +20,7 @@ from lintmetrics.model.epoch_hooks import (
     is_generator,
     item_is_flat,
     loads,
+    never_falls_off,
     own_epoch_end,
     own_nodes,
     rebinds,
@@ -527,32 +528,32 @@ def _assignments(function: FunctionNode, name: str) -> list[ast.expr | None]:
     return found
 
 
-def may_be_none(cls: ClassInfo, step: FunctionNode, value: ast.expr) -> bool:
+def may_be_none(cls: ClassInfo, step: FunctionNode, value: ast.expr, depth: int = 4) -> bool:
     """Tell whether a returned value may be ``None``, which Lightning 1 left out."""
-    if isinstance(value, ast.IfExp):
-        return may_be_none(cls, step, value.body) or may_be_none(cls, step, value.orelse)
-    if _is_none(value):
+    if _is_none(value) or not depth:
         return True
+    if isinstance(value, ast.IfExp):
+        return any(may_be_none(cls, step, v, depth - 1) for v in (value.body, value.orelse))
     if isinstance(value, ast.Name):
         return any(
-            found is not None and not isinstance(found, ast.Name) and may_be_none(cls, step, found)
+            found is not None and may_be_none(cls, step, found, depth - 1)
             for found in _assignments(step, value.id)
+            if not isinstance(found, ast.Name)
         )
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-        receiver = value.func.value
-        if isinstance(receiver, ast.Name) and receiver.id == "self":
-            helpers = [cls.lookup(value.func.attr)]
-            helpers += [below.own(value.func.attr) for below in cls.subclasses]
-            for info in helpers:
-                if info is None:
-                    continue
-                found = returns(info.node)
-                if not found or any(_is_none(node.value) for node in found):
-                    return True
-                if isinstance(info.node.body[-1], (ast.Expr, ast.Assign, ast.Pass, ast.For)):
-                    return True
-        elif isinstance(receiver, ast.Call) or value.func.attr == "get":
-            return value.func.attr == "get"
+    if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)):
+        return False
+    if not (isinstance(value.func.value, ast.Name) and value.func.value.id == "self"):
+        return value.func.attr == "get"
+    helpers = [cls.lookup(value.func.attr)]
+    helpers += [below.own(value.func.attr) for below in cls.subclasses]
+    for info in helpers:
+        if info is None:
+            continue
+        if not never_falls_off(info.node.body) or any(
+            node.value is None or may_be_none(info.cls or cls, info.node, node.value, depth - 1)
+            for node in returns(info.node)
+        ):
+            return True
     return False
 
 
