@@ -58,7 +58,6 @@ class CreateMetricObject(Codemod):
         editor.replace(value.module, value.written, text)
         for argument in value.redundant_arguments():
             editor.drop_argument(value.module, call.node, argument)
-        _drop_import(editor, value, origin)
         message = (
             f"log a {wanted.name} as {text}: {call.key} becomes its value on the epoch, no longer "
             "the mean of batch values"
@@ -259,24 +258,3 @@ def _dedented(module: Module, statement: ast.stmt, text: str) -> list[str]:
     indent = source.indent_of(source.start(statement))
     first, *rest = text.splitlines()
     return [first, *(line[len(indent) :] if line.startswith(indent) else line for line in rest)]
-
-
-def _drop_import(editor: Editor, value: LoggedValue, origin: Origin) -> None:
-    """Take out the import of a function that nothing else uses."""
-    module = value.module
-    if value.is_used or not isinstance(origin.node, ast.Call):
-        return
-    func = origin.node.func
-    if not isinstance(func, ast.Name) or origin.kind != "functional":
-        return
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Name) and node.id == func.id and node is not func:
-            return
-        if isinstance(node, ast.Constant) and node.value == func.id:
-            return  # It may be exported by __all__.
-    if module.is_package:
-        return
-    for item in module.imports:
-        if item.bound == func.id and module.parent(item.statement) is module.tree:
-            editor.remove_import(module, item.statement, func.id)
-            return
