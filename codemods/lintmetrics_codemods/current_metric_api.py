@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
-from lintmetrics.model.metric_api import Argument, MetricCall, Migration, migrate, read
+from lintmetrics.model.metric_api import (
+    Argument,
+    MetricCall,
+    Migration,
+    migrate,
+    quote_of,
+    read,
+)
 from lintmetrics.model.moved_names import (
     MovedImport,
     MovedRead,
@@ -31,37 +37,30 @@ class CurrentMetricApi(Codemod):
     codes = ("LM301", "LM302", "LM303", "LM304", "LM305")
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
-        """Plan the whole of what hangs together: an import, its reads and their calls."""
+        """Plan an import with all that it binds, or one call as its part of that plan."""
         subject = finding.detail
-        if isinstance(subject, MetricCall):
-            unit = unit_of(subject.module, subject.node.func)
-            if unit is None:
-                return _one_call(subject)
-            subject = unit
-        module: Module = subject.module
-        plans: dict[int, Fix | Blocked] = module.__dict__.setdefault("_lm_unit_plans", {})
-        key = id(subject)
-        if key not in plans:
-            try:
-                plans[key] = _Unit(subject).plan()
-            except CannotEdit as error:
-                plans[key] = Blocked(str(error))
-        plan = plans[key]
-        if isinstance(finding.detail, MetricCall) and isinstance(plan, Fix):
-            return replace(plan, message=_message(finding.detail, subject, plan))
-        return plan
+        if not isinstance(subject, MetricCall):
+            return _whole(subject)
+        unit = unit_of(subject.module, subject.node.func)
+        if unit is None:
+            return _one_call(subject, None)
+        whole = _whole(unit)
+        return _one_call(subject, (unit, whole)) if isinstance(whole, Fix) else whole
 
 
-def _message(call: MetricCall, unit: MovedImport | MovedRead, plan: Fix) -> str:
-    """Say what becomes of one call of a unit, and what it moves together with."""
-    own = migrate(call)
-    text = "; ".join(own.notes) or f"write {call.current} as TorchMetrics 1.9 takes it"
-    if own.relation is not plan.relation and isinstance(unit, MovedImport):
-        text += f"; moves with the import at line {unit.statement.lineno}"
-    return text
+def _whole(unit: MovedImport | MovedRead) -> Fix | Blocked:
+    """Plan a unit; it is all or nothing, and planned once."""
+    plans: dict[int, Fix | Blocked] = unit.module.__dict__.setdefault("_lm_unit_plans", {})
+    if id(unit) not in plans:
+        try:
+            plans[id(unit)] = _Unit(unit).plan()
+        except CannotEdit as error:
+            plans[id(unit)] = Blocked(str(error))
+    return plans[id(unit)]
 
 
-def _one_call(call: MetricCall) -> Fix | Blocked:
+def _one_call(call: MetricCall, whole: tuple[MovedImport | MovedRead, Fix] | None) -> Fix | Blocked:
+    """Plan the arguments of a call; its name is the part of the import that binds it."""
     migration = migrate(call)
     if migration.blocked:
         return Blocked(migration.blocked)
@@ -72,7 +71,13 @@ def _one_call(call: MetricCall) -> Fix | Blocked:
     if not editor.edits:
         return Blocked("nothing in 1.9 says the same; decide by hand")
     text = "; ".join(migration.notes) or f"write {call.current} as TorchMetrics 1.9 takes it"
-    return Fix(migration.relation, text, editor.edits)
+    relation = migration.relation
+    if whole is not None:
+        unit, plan = whole
+        if plan.relation is not relation and isinstance(unit, MovedImport):
+            text += f"; moves with the import at line {unit.statement.lineno}"
+        relation = plan.relation
+    return Fix(relation, text, editor.edits)
 
 
 class _Unit:
@@ -104,7 +109,7 @@ class _Unit:
             self._write_import(unit)
         if not self.editor.edits:
             return Blocked("nothing in 1.9 says the same; decide by hand")
-        text = "; ".join(self.notes) or f"import from {_targets(unit)}"
+        text = "; ".join(self.notes) or _summary(unit)
         return Fix(self.relation, text, self.editor.edits)
 
     def _is_resolved(self, item: ImportedName, moved: Successor) -> bool:
@@ -305,13 +310,15 @@ def _import_line(target: str, names: list[str]) -> str:
     return "\n".join([f"from {target} import (", *(f"    {name}," for name in names), ")"])
 
 
-def _targets(unit: MovedImport | MovedRead) -> str:
+def _summary(unit: MovedImport | MovedRead) -> str:
     if isinstance(unit, MovedImport):
         found = [moved.new for _, moved in unit.names if moved.new]
     else:
         found = [unit.read.successor.new]
     packages = [name if "." not in name else name.rsplit(".", 1)[0] for name in found]
-    return ", ".join(dict.fromkeys(packages))
+    if not packages:
+        return "write the calls as TorchMetrics 1.9 takes them"
+    return f"import from {', '.join(dict.fromkeys(packages))}"
 
 
 def _no_successor(moved: Successor) -> str:
@@ -371,7 +378,9 @@ def _write_call(editor: Editor, call: MetricCall, migration: Migration) -> None:
     if not kept:
         text = ", ".join(filter(None, (first, last)))
         if arguments:
-            _cut(editor, module, spans[0][0], spans[-1][1], text)
+            comma = re.compile(r"\s*,").match(source.code, spans[-1][1])
+            end = comma.end() if comma and not text else spans[-1][1]
+            _cut(editor, module, spans[0][0], end, text)
         elif text:
             editor.replace_range(module, opening, opening, text)
         return
@@ -387,17 +396,46 @@ def _write_call(editor: Editor, call: MetricCall, migration: Migration) -> None:
         stop = index
         while stop + 1 < len(arguments) and stop + 1 not in kept:
             stop += 1
-        if index > 0:
-            _cut(editor, module, spans[index - 1][1], spans[stop][1], "")
-        else:
-            _cut(editor, module, spans[index][0], spans[stop + 1][0], "")
+        after = spans[stop + 1][0] if stop + 1 < len(spans) else None
+        before = spans[index - 1][1] if index > 0 else None
+        _cut_run(editor, module, before, (spans[index][0], spans[stop][1]), after)
         index = stop + 1
     if first:
         place = spans[kept[0]][0]
-        editor.replace_range(module, place, place, f"{first}, ")
+        editor.replace_range(module, place, place, first + _between(module, spans[kept[0]]))
     if last:
         place = spans[kept[-1]][1]
-        editor.replace_range(module, place, place, f", {last}")
+        editor.replace_range(module, place, place, _between(module, spans[kept[-1]]) + last)
+
+
+def _cut_run(
+    editor: Editor, module: Module, before: int | None, run: tuple[int, int], after: int | None
+) -> None:
+    """Take out neighbouring arguments with one comma, sparing the comments around them."""
+    source = module.source
+    ways: list[tuple[int, int]] = []
+    if before is not None:
+        ways.append((before, run[1]))
+    if after is not None:
+        ways.append((run[0], after))
+    start, end = source.line_start(run[0]), source.line_end(run[1])
+    if not source.code[start : run[0]].strip() and source.code[run[1] : end].strip() in (",", ""):
+        ways.append((start, end))
+    for way in ways:
+        if "#" not in source.code[way[0] : way[1]]:
+            editor.replace_range(module, *way, "")
+            return
+    _cut(editor, module, *ways[0], "")
+
+
+def _between(module: Module, span: tuple[int, int]) -> str:
+    """Return what stands between arguments: a line of their own where the author gave them one."""
+    source = module.source
+    indent = source.indent_of(span[0])
+    leads = span[0] == source.line_start(span[0]) + len(indent)
+    rest = source.code[span[1] : source.line_end(span[1])].partition("#")[0]
+    alone = leads and re.search(r"\w", rest) is None
+    return f",{source.newline}{indent}" if alone else ", "
 
 
 def _write_twice(editor: Editor, call: MetricCall, migration: Migration) -> None:
@@ -437,7 +475,7 @@ def _name_in_collection(editor: Editor, call: MetricCall) -> None:
         braces = ((start, start), (end, end))
     keys = [_key(module, element) for element in elements]
     editor.replace_range(module, *braces[0], "{")
-    quote = "'" if source.code.count("'") > source.code.count('"') else '"'
+    quote = quote_of(module)
     for element, key in zip(elements, keys, strict=True):
         place = source.start(element)
         editor.replace_range(module, place, place, f"{quote}{key}{quote}: ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 from lintmetrics.edits import FunctionNode
@@ -33,6 +34,10 @@ _BINARY_LOSSES = frozenset(
         "multilabel_soft_margin_loss",
     )
 )
+
+
+_LOSSES = _MULTICLASS_LOSSES | _BINARY_LOSSES
+_FEEDS = frozenset(("update", "forward", "__call__"))
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,58 @@ class Evidence:
         )
 
 
-# Where a metric object is fed ------------------------------------------------------------------
+class _Index:
+    """What stands in a function, class or file, found in one walk."""
 
-_FEEDS = frozenset(("update", "forward", "__call__"))
+    def __init__(self, owner: ast.AST) -> None:
+        self.calls: list[ast.Call] = []
+        self.loads: dict[str, list[ast.Name]] = {}
+        self.fed: dict[str, list[ast.Call]] = {}  # Calls of self.x and self.x.update, by x.
+        self.stored: dict[str, list[ast.Attribute]] = {}  # self.x = ..., by x.
+        self.attributes: list[ast.Attribute] = []
+        self.names: list[ast.Name] = []
+        self.losses: list[tuple[ast.expr, str]] = []
+        for node in ast.walk(owner):
+            if isinstance(node, ast.Call):
+                self._call(node)
+            elif isinstance(node, ast.Name):
+                self._name(node)
+            elif isinstance(node, ast.Attribute):
+                self._attribute(node)
+
+    def _call(self, node: ast.Call) -> None:
+        self.calls.append(node)
+        func = node.func
+        if isinstance(func, ast.Attribute):
+            held: ast.expr = func.value if func.attr in _FEEDS else func
+            if isinstance(held, ast.Attribute) and is_self(held.value):
+                self.fed.setdefault(held.attr, []).append(node)
+
+    def _name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self.loads.setdefault(node.id, []).append(node)
+        if _COUNT.match(node.id):
+            self.names.append(node)
+        if node.id in _LOSSES:
+            self.losses.append((node, node.id))
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        if isinstance(node.ctx, ast.Store) and is_self(node.value):
+            self.stored.setdefault(node.attr, []).append(node)
+        if _COUNT.match(node.attr):
+            self.attributes.append(node)
+        if node.attr in _LOSSES:
+            self.losses.append((node, node.attr))
+
+
+def _index(module: Module, owner: ast.AST) -> _Index:
+    indexes: dict[ast.AST, _Index] = module.__dict__.setdefault("_lm_indexes", {})
+    if owner not in indexes:
+        indexes[owner] = _Index(owner)
+    return indexes[owner]
+
+
+# Where a metric object is fed ------------------------------------------------------------------
 
 
 def uses(module: Module, call: ast.Call) -> tuple[list[Use], bool]:
@@ -157,9 +211,7 @@ def _uses_of_name(module: Module, name: str, made: ast.stmt) -> tuple[list[Use],
     end = following[0].lineno if following else 1 << 30
     calls: list[ast.Call] = []
     whole = straight
-    for node in ast.walk(function or module.tree):
-        if not (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)):
-            continue
+    for node in _index(module, function or module.tree).loads.get(name, ()):
         if not made.lineno < node.lineno <= end:
             continue
         if module.enclosing_function(node) is not function:
@@ -203,15 +255,15 @@ def _clone_is_fed_alike(module: Module, clone: ast.Call) -> bool:
 def _uses_of_attribute(cls: ClassInfo, name: str) -> list[Use]:
     found: list[Use] = []
     for owner in (cls, *cls.subclasses) if cls.is_kind("nn.Module") else (cls,):
-        calls = []
-        for node in ast.walk(owner.node):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                func = node.func
-                held: ast.expr = func.value if func.attr in _FEEDS else func
-                if isinstance(held, ast.Attribute) and held.attr == name and is_self(held.value):
-                    calls.append(node)
+        if owner is not cls and _sets(owner, name):
+            continue  # It feeds a metric of its own.
+        calls = _index(owner.module, owner.node).fed.get(name, [])
         found += _fed(owner.module, calls)
     return found
+
+
+def _sets(cls: ClassInfo, attribute: str) -> bool:
+    return attribute in _index(cls.module, cls.node).stored
 
 
 # The task --------------------------------------------------------------------------------------
@@ -368,11 +420,10 @@ def _columns(use: Use, spots: list[Spot]) -> str | None:
         name = spot.expr
         if not isinstance(name, ast.Name) or _LABELLING & set(every[len(spot.through) :]):
             continue
-        if use.module.enclosing_function(name) is not function or spot.made is None:
+        if use.module.enclosing_function(name) is not function or spot.key is None:
             return None
-        here = use.module.statement(use.node)
-        before = [s for s in bindings(use.module, name.id, function) if s.lineno < here.lineno]
-        return name.id if before and before[-1] is spot.made else None
+        here = Spot(use.module, name, use.node, (), 0)
+        return name.id if here.key == spot.key else None
     return None
 
 
@@ -387,32 +438,19 @@ def _scores(through: tuple[str, ...]) -> str:
 
 def _paired_loss(use: Use, spots: list[Spot]) -> tuple[str, str, tuple[str, ...]] | None:
     """Find a loss that is given what the metric is given: it proves the task."""
-    names = {
-        (id(spot.made), spot.expr.id): spot
-        for spot in spots
-        if isinstance(spot.expr, ast.Name) and spot.made is not None
-    }
-    targets = {
-        (id(spot.made), spot.expr.id)
-        for spot in trail(use.module, use.target, use.node)
-        if isinstance(spot.expr, ast.Name) and spot.made is not None
-    }
+    names = {spot.key: spot for spot in spots if spot.key is not None}
+    targets = {spot.key for spot in trail(use.module, use.target, use.node)} - {None}
     owners = {spot.module.enclosing_function(spot.expr): spot.module for spot in spots}
     for function, module in owners.items():
         if function is None:
             continue
-        for call in ast.walk(function):
-            if not isinstance(call, ast.Call):
-                continue
-            loss = _loss_kind(module, call)
-            if loss is None:
-                continue
+        for call, loss in _losses_in(module, function):
             named = {k.arg: k.value for k in call.keywords}
             scores = call.args[0] if call.args else named.get("input")
             truth = call.args[1] if len(call.args) > 1 else named.get("target")
             if scores is None or truth is None:
                 continue
-            found = _shared(module, scores, call, set(names))
+            found = _shared(module, scores, call, names)
             if found is None or _shared(module, truth, call, targets) is None:
                 continue
             spot = names[found]
@@ -424,14 +462,21 @@ def _paired_loss(use: Use, spots: list[Spot]) -> tuple[str, str, tuple[str, ...]
     return None
 
 
+def _losses_in(module: Module, function: ast.AST) -> list[tuple[ast.Call, tuple[str, str]]]:
+    known: dict[ast.AST, list[tuple[ast.Call, tuple[str, str]]]]
+    known = module.__dict__.setdefault("_lm_losses", {})
+    if function not in known:
+        kinds = ((call, _loss_kind(module, call)) for call in _index(module, function).calls)
+        known[function] = [(call, kind) for call, kind in kinds if kind is not None]
+    return known[function]
+
+
 def _shared(
-    module: Module, expr: ast.expr, at: ast.AST, wanted: set[tuple[int, str]]
-) -> tuple[int, str] | None:
+    module: Module, expr: ast.expr, at: ast.AST, wanted: Container[tuple[ast.AST, str] | None]
+) -> tuple[ast.AST, str] | None:
     for spot in trail(module, expr, at):
-        if isinstance(spot.expr, ast.Name) and spot.made is not None:
-            key = (id(spot.made), spot.expr.id)
-            if key in wanted:
-                return key
+        if spot.key is not None and spot.key in wanted:
+            return spot.key
     return None
 
 
@@ -507,14 +552,9 @@ def _surroundings(module: Module, call: ast.Call, cls: ClassInfo | None) -> _Sur
 def _task_of_loss(around: _Surroundings) -> tuple[str, str] | None:
     found: dict[str, str] = {}
     for module, node in around.nodes:
-        for inner in ast.walk(node):
-            if not isinstance(inner, (ast.Name, ast.Attribute)):
-                continue
-            short = inner.attr if isinstance(inner, ast.Attribute) else inner.id
-            if short in _MULTICLASS_LOSSES or short in _BINARY_LOSSES:
-                name = module.qualified(inner) or ""
-                if not name.startswith("torch.") and not name.endswith(short):
-                    continue
+        for inner, short in _index(module, node).losses:
+            name = module.qualified(inner) or ""
+            if name.startswith("torch.") or name.endswith(short):
                 task = "multiclass" if short in _MULTICLASS_LOSSES else "binary"
                 found.setdefault(task, f"the loss is {short} at line {inner.lineno}")
     if len(found) != 1:
@@ -548,8 +588,8 @@ def _sibling_size(
     if function is None:
         return None
     seen: dict[str, tuple[str, int | None, str]] = {}
-    for node in ast.walk(function):
-        if not isinstance(node, ast.Call) or node is call:
+    for node in _sized_metrics(module, function):
+        if node is call:
             continue
         name = module.qualified(node.func) or ""
         if not name.startswith(("torchmetrics.", "pytorch_lightning.metrics.")):
@@ -566,6 +606,21 @@ def _sibling_size(
     return next(iter(seen.values())) if len(seen) == 1 else None
 
 
+def _sized_metrics(module: Module, function: ast.AST) -> list[ast.Call]:
+    known: dict[ast.AST, list[ast.Call]] = module.__dict__.setdefault("_lm_sized", {})
+    if function not in known:
+        seen: dict[str, ast.Call] = {}
+        for node in _index(module, function).calls:
+            for keyword in node.keywords:
+                if keyword.arg in ("num_classes", "num_labels"):
+                    # Three different sizes say no more than two.
+                    text = ast.unparse(keyword.value)
+                    if len(seen) < 3:
+                        seen.setdefault(f"{text} {len(seen)}" if text in seen else text, node)
+        known[function] = list(seen.values())
+    return known[function]
+
+
 def _named_size(
     module: Module, function: FunctionNode | None, at: ast.AST, cls: ClassInfo | None
 ) -> tuple[str, int | None, str] | None:
@@ -576,19 +631,17 @@ def _named_size(
             if _COUNT.match(argument.arg):
                 why = f"{argument.arg} is a parameter of {function.name} at line {argument.lineno}"
                 return argument.arg, None, why
-        for node in ast.walk(function):
-            if isinstance(node, ast.Name) and _COUNT.match(node.id):
-                bound = bindings(module, node.id, function)
-                if bound and bound[0].lineno < line:
-                    return node.id, None, f"{node.id} is set at line {bound[0].lineno}"
+        for name in dict.fromkeys(node.id for node in _index(module, function).names):
+            bound = bindings(module, name, function)
+            if bound and bound[0].lineno < line:
+                return name, None, f"{name} is set at line {bound[0].lineno}"
     candidates: dict[str, int] = {}
     owner: ast.AST = cls.node if cls is not None else function or module.tree
-    for node in ast.walk(owner):
-        if isinstance(node, ast.Attribute) and _COUNT.match(node.attr):
-            text = ast.unparse(node)
-            root = text.split(".")[0]
-            if root == "self" or (function is not None and root in module.scope_of(function)):
-                candidates.setdefault(text, node.lineno)
+    for node in _index(module, owner).attributes[:40]:
+        text = ast.unparse(node)
+        root = text.split(".")[0]
+        if root == "self" or (function is not None and root in module.scope_of(function)):
+            candidates.setdefault(text, node.lineno)
     for text, where in candidates.items():
         if text.startswith("self.hparams") or not text.startswith("self."):
             return text, None, f"{text} is read at line {where}"
@@ -600,51 +653,62 @@ def _named_size(
             if "." not in text.removeprefix("self.") and _set_in_base(cls, text[5:]):
                 return text, None, f"{text} is set by a base class"
     if function is None or cls is None:
-        for node in module.tree.body:
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                name = node.targets[0].id
-                if _COUNT.match(name.lower()) and node.lineno < line:
-                    value = constant(module, node.value)
+        for statement in module.tree.body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                name = statement.targets[0].id
+                if _COUNT.match(name.lower()) and statement.lineno < line:
+                    value = constant(module, statement.value)
                     number = value if isinstance(value, int) else None
-                    return name, number, f"{name} is set at line {node.lineno}"
+                    return name, number, f"{name} is set at line {statement.lineno}"
     return None
 
 
 def _set_before(cls: ClassInfo, attribute: str, function: FunctionNode | None, at: ast.AST) -> bool:
-    for node in ast.walk(cls.node):
-        if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.ctx, ast.Store)
-            and node.attr == attribute
-            and is_self(node.value)
-        ):
-            owner = cls.module.enclosing_function(node)
-            if owner is function:
-                if node.lineno < getattr(at, "lineno", 0):
-                    return True
-            elif owner is not None and owner.name == "__init__":
+    for node in _index(cls.module, cls.node).stored.get(attribute, ()):
+        owner = cls.module.enclosing_function(node)
+        if owner is function:
+            if node.lineno < getattr(at, "lineno", 0):
                 return True
+        elif owner is not None and owner.name == "__init__":
+            return True
     return attribute in cls.assigned
 
 
 def _set_in_base(cls: ClassInfo, attribute: str) -> bool:
-    return any(
-        isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Store)
-        and node.attr == attribute
-        for base in cls.mro()[1:]
-        for node in ast.walk(base.node)
-    )
+    return any(_sets(base, attribute) for base in cls.mro()[1:])
 
 
 def _layer_size(
     cls: ClassInfo, function: FunctionNode | None, at: ast.AST
 ) -> tuple[str | None, int | None, str]:
     """Look at the last linear layer of the class, or the classes= of a made backbone."""
+    last = _last_layer(cls)
+    if last is None:
+        return None, None, ""
+    node, width = last
+    value = constant(cls.module, width)
+    text = ast.unparse(width)
+    why = f"the last linear layer has {text} outputs at line {node.lineno}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value), value, why
+    same = cls.module.enclosing_function(node) is function and function is not None
+    is_path = re.fullmatch(r"\w+(?:\.\w+)*", text) is not None
+    if is_path and (text.startswith("self.hparams.") or same):
+        return text, None, why
+    return None, None, ""
+
+
+def _last_layer(cls: ClassInfo) -> tuple[ast.Call, ast.expr] | None:
+    known: dict[ast.AST, tuple[ast.Call, ast.expr] | None]
+    known = cls.module.__dict__.setdefault("_lm_last_layers", {})
+    if cls.node not in known:
+        known[cls.node] = _find_last_layer(cls)
+    return known[cls.node]
+
+
+def _find_last_layer(cls: ClassInfo) -> tuple[ast.Call, ast.expr] | None:
     last: tuple[ast.Call, ast.expr] | None = None
-    for node in ast.walk(cls.node):
-        if not isinstance(node, ast.Call):
-            continue
+    for node in _index(cls.module, cls.node).calls:
         name = cls.module.qualified(node.func) or ""
         width: ast.expr | None = None
         if name in ("torch.nn.Linear", "torch.nn.LazyLinear", "torch.nn.modules.linear.Linear"):
@@ -657,16 +721,4 @@ def _layer_size(
             width = next((k.value for k in node.keywords if k.arg == "num_classes"), None)
         if width is not None and (last is None or node.lineno >= last[0].lineno):
             last = (node, width)
-    if last is None:
-        return None, None, ""
-    node, width = last
-    value = constant(cls.module, width)
-    text = ast.unparse(width)
-    why = f"the last linear layer has {text} outputs at line {node.lineno}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value), value, why
-    same = cls.module.enclosing_function(node) is function and function is not None
-    is_path = re.fullmatch(r"\w+(?:\.\w+)*", text) is not None
-    if is_path and (text.startswith("self.hparams.") or (same and node.lineno != 0)):
-        return text, None, why
-    return None, None, ""
+    return last

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from lintmetrics import facts
 from lintmetrics.codemod import Relation
+from lintmetrics.edits import default_of
 from lintmetrics.facts import Move, ShiftedArgument, Signature
 from lintmetrics.model import evidence
 from lintmetrics.model.evidence import Evidence, Inputs
@@ -442,6 +443,16 @@ class Migration:
         )
 
 
+def quote_of(module: Module) -> str:
+    """Return the quotation mark that a file uses most."""
+    known: str | None = module.__dict__.get("_lm_quote")
+    if known is None:
+        code = module.source.code
+        known = "'" if code.count("'") > code.count('"') else '"'
+        module.__dict__["_lm_quote"] = known
+    return known
+
+
 class _Stop(Exception):
     """A person must decide; the message says what."""
 
@@ -468,8 +479,7 @@ class _Planner:
         self.renamed: dict[int, str] = {}
         self.values: dict[int, str] = {}
         self.size_added = ""
-        quotes = self.module.source.code
-        self.quote = "'" if quotes.count("'") > quotes.count('"') else '"'
+        self.quote = quote_of(self.module)
 
     # Small steps --------------------------------------------------------------------------
 
@@ -1061,8 +1071,13 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
         if call.literal(flag) is True:
             return _Decision("multiclass", size, False, f"{flag}=True", size_why)
         if call.literal(flag) is False:
-            if number in (1, 2, _UNKNOWN, None):
+            if given is None or number in (1, None):
                 return _Decision("binary", "", False, f"{flag}=False with one column of scores")
+            if number == 2:
+                return _Decision(
+                    blocked=f"{flag}=False with num_classes=2 scores one column of two; feed "
+                    "preds[:, 1] with task='binary', or say task='multilabel' for two labels"
+                )
             return _Decision("multilabel", size, False, f"{flag}=False", size_why)
     top_k = call.literal("top_k")
     if call.argument("top_k") is not None and top_k is not None:
@@ -1082,6 +1097,9 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
             "multiclass", size, False, found.why or "IoU scored class labels", size_why
         )
     task, why = found.task, found.why
+    if family in _SCORED and (given is None or number is None):
+        # Measured, 0.2 to 0.10: several classes raised without num_classes; labels were flattened.
+        return _Decision("binary", "", True, "no num_classes is given")
     if number == 2 and task is None:
         if family in ("AUROC", "AveragePrecision", "ROC", "PrecisionRecallCurve"):
             return _Decision(
@@ -1101,6 +1119,12 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
             "multiclass", size, False, f"num_classes={number} and nothing speaks of several labels"
         )
     if task is None and given is not None and number is _UNKNOWN:
+        default = _default(call.module, given.value)
+        if default in (1, 2) or (family in _SCORED and default is _UNKNOWN):
+            return _Decision(
+                blocked=f"{size} may be 1, which is task='binary', or more, which is "
+                f"task='multiclass' or 'multilabel'; say which"
+            )
         return _Decision(
             "multiclass", size, False, "num_classes is given and nothing speaks of several labels"
         )
@@ -1121,6 +1145,14 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
     known = found.size_proof or (given is not None and number is not None)
     proof = proof and (task == "binary" or known)
     return _Decision(task, size if task != "binary" else "", proof, why, size_why)
+
+
+def _default(module: Module, expr: ast.expr) -> object:
+    """Return the default of the parameter that an expression names."""
+    function = module.enclosing_function(expr)
+    if function is None or not isinstance(expr, ast.Name):
+        return _UNKNOWN
+    return constant(module, default_of(function, expr.id))
 
 
 def _absent(pair: Inputs, classes: int | None) -> bool:
@@ -1261,9 +1293,9 @@ def _tokens(planner: _Planner) -> None:
         text = planner.text(argument.value)
         space = planner.string(" ")
         if nested:
-            planner.values[index] = f"[[{space}.join(r) for r in refs] for refs in {text}]"
+            planner.values[index] = f"[[{space}.join(r) for r in s] for s in {text}]"
         else:
-            planner.values[index] = f"[{space}.join(tokens) for tokens in {text}]"
+            planner.values[index] = f"[{space}.join(s) for s in {text}]"
     plan.note("BLEU takes strings, where it took lists of tokens")
 
 

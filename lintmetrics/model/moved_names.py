@@ -115,12 +115,13 @@ def moved_reads(module: Module) -> list[MovedRead]:
 
 def unit_of(module: Module, node: ast.AST) -> MovedImport | MovedRead | None:
     """Return what has to move together with a chain that stands at a node."""
-    imports, reads = _units(module)
-    units: tuple[MovedImport | MovedRead, ...] = (*imports, *reads)
-    for unit in units:
-        if any(read.node is node for read in unit.reads):
-            return unit
-    return None
+    known: dict[ast.AST, MovedImport | MovedRead] | None = module.__dict__.get("_lm_unit_of")
+    if known is None:
+        imports, reads = _units(module)
+        units: tuple[MovedImport | MovedRead, ...] = (*reads, *imports)
+        known = {read.node: unit for unit in units for read in unit.reads}
+        module.__dict__["_lm_unit_of"] = known
+    return known.get(node)
 
 
 def _units(module: Module) -> tuple[list[MovedImport], list[MovedRead]]:

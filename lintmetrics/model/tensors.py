@@ -97,27 +97,32 @@ def constant(module: Module, expr: ast.expr | None) -> object:
 def bindings(module: Module, name: str, function: ast.AST | None) -> list[ast.stmt]:
     """Return the statements of one scope that bind or change a name, in order."""
     owner: ast.AST = function or module.tree
-    key = (id(owner), name)
-    cache: dict[tuple[int, str], list[ast.stmt]] = module.__dict__.setdefault("_lm_bindings", {})
-    if key in cache:
-        return cache[key]
-    found: dict[ast.stmt, None] = {}
+    scopes: dict[ast.AST, dict[str, list[ast.stmt]]] = module.__dict__.setdefault("_lm_bound", {})
+    if owner not in scopes:
+        scopes[owner] = _all_bindings(module, owner)
+    return scopes[owner].get(name, [])
+
+
+def _all_bindings(module: Module, owner: ast.AST) -> dict[str, list[ast.stmt]]:
+    found: dict[str, dict[ast.stmt, None]] = {}
     for node in _own_nodes(owner):
-        if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
-            found[module.statement(node)] = None
+        root: ast.expr | None = None
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            root = node
         elif isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
-            root: ast.expr = node
+            root = node
             while isinstance(root, (ast.Subscript, ast.Attribute)):
                 root = root.value
-            if isinstance(root, ast.Name) and root.id == name:
-                found[module.statement(node)] = None
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             # x.mul_(2): a method with a trailing underscore works in place.
-            value = node.func.value
-            if node.func.attr.endswith("_") and isinstance(value, ast.Name) and value.id == name:
-                found[module.statement(node)] = None
-    cache[key] = sorted(found, key=lambda s: (s.lineno, s.col_offset))
-    return cache[key]
+            in_place = node.func.attr.endswith("_") and not node.func.attr.endswith("__")
+            root = node.func.value if in_place else None
+        if isinstance(root, ast.Name):
+            found.setdefault(root.id, {})[module.statement(node)] = None
+    return {
+        name: sorted(statements, key=lambda s: (s.lineno, s.col_offset))
+        for name, statements in found.items()
+    }
 
 
 def _own_nodes(owner: ast.AST) -> Iterator[ast.AST]:

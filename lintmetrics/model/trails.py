@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lintmetrics.edits import default_of
 from lintmetrics.model.tensors import bindings, constant
-from lintmetrics.project import ClassInfo, FunctionInfo, Module, ModuleName
+from lintmetrics.project import ClassInfo, External, FunctionInfo, Module, ModuleName
 
 _DEPTH = 20
 
@@ -43,9 +44,21 @@ class Spot:
     @property
     def made(self) -> ast.stmt | None:
         """The statement that bound the name which stands here."""
-        return (
-            _binding(self.module, self.expr, self.at) if isinstance(self.expr, ast.Name) else None
-        )
+        if not isinstance(self.expr, ast.Name):
+            return None
+        return _binding(self.module, self.expr, self.at)
+
+    @property
+    def key(self) -> tuple[ast.AST, str] | None:
+        """What tells a variable's value here from another: its binding and its name."""
+        if not isinstance(self.expr, ast.Name):
+            return None
+        made: ast.AST | None = self.made
+        function = self.module.enclosing_function(self.expr)
+        if made is None and function is not None:
+            bound = self.module.scope_of(function).get(self.expr.id)
+            made = bound if isinstance(bound, ast.arg) else None
+        return None if made is None else (made, self.expr.id)
 
 
 def trail(module: Module, expr: ast.expr, at: ast.AST) -> Iterator[Spot]:
@@ -99,7 +112,7 @@ def _step(module: Module, expr: ast.expr) -> tuple[str, ast.expr] | None:
     func = expr.func
     if isinstance(func, ast.Attribute):
         name = func.attr
-        if isinstance(module.resolve(func.value), ModuleName):
+        if isinstance(module.resolve(func.value), (ModuleName, External)):
             inner_value = expr.args[0] if expr.args else None
             arguments = len(expr.args) - 1
         else:
@@ -267,21 +280,54 @@ def _width(cls: ClassInfo, module: Module, expr: ast.expr, at: ast.AST, depth: i
     return None
 
 
+def _network_width(call: ast.Call, module: Module, net: ClassInfo, depth: int) -> Width | None:
+    """Return the width of a network of the project, in terms of the call that makes it."""
+    output = ast.parse("self(x)", mode="eval").body
+    inner = _width(net, net.module, output, output, depth + 1)
+    init = net.lookup("__init__")
+    if inner is None or init is None:
+        return None
+    if isinstance(constant(inner.module, inner.expr), int):
+        return inner
+    name = inner.expr.id if isinstance(inner.expr, ast.Name) else ""
+    if inner.function is not init.node or bindings(init.module, name, init.node):
+        return None
+    parameters = [a.arg for a in init.node.args.args[1:]]
+    given = next((k.value for k in call.keywords if k.arg == name), None)
+    if given is None and name in parameters and parameters.index(name) < len(call.args):
+        given = call.args[parameters.index(name)]
+    if given is None and name in parameters and not any(k.arg is None for k in call.keywords):
+        default = default_of(init.node, name)
+        if isinstance(constant(init.module, default), int) and default is not None:
+            return Width(default, init.module, init.node, default.lineno)
+    if given is None or isinstance(given, ast.Starred):
+        return None
+    return Width(given, module, module.enclosing_function(call), call.lineno)
+
+
 def attribute_value(cls: ClassInfo, name: str) -> tuple[ast.expr, Module] | None:
     """Return what ``self.name`` is set to, when it is set once in the class and its bases."""
-    found: list[tuple[ast.expr, Module]] = []
-    for owner in cls.mro():
-        for node in ast.walk(owner.node):
+    found = [
+        (value, owner.module) for owner in cls.mro() for value in _attributes(owner).get(name, ())
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _attributes(cls: ClassInfo) -> dict[str, list[ast.expr]]:
+    """Return what a class sets on ``self``, by attribute."""
+    known: dict[str, list[ast.expr]] | None = cls.__dict__.get("_lm_attributes")
+    if known is None:
+        known = cls.__dict__["_lm_attributes"] = {}
+        for node in ast.walk(cls.node):
             if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target = node.targets[0]
+                target, value = node.targets[0], node.value
             elif isinstance(node, ast.AnnAssign) and node.value is not None:
-                target = node.target
+                target, value = node.target, node.value
             else:
                 continue
-            if isinstance(target, ast.Attribute) and target.attr == name and is_self(target.value):
-                assert node.value is not None
-                found.append((node.value, owner.module))
-    return found[0] if len(found) == 1 else None
+            if isinstance(target, ast.Attribute) and is_self(target.value):
+                known.setdefault(target.attr, []).append(value)
+    return known
 
 
 def _made_width(value: ast.expr, module: Module, depth: int) -> Width | None:
@@ -302,4 +348,7 @@ def _made_width(value: ast.expr, module: Module, depth: int) -> Width | None:
             if isinstance(layer, ast.Call) and module.qualified(layer.func) in _ELEMENTWISE:
                 continue
             return _made_width(layer, module, depth + 1)
+    net = module.resolve(value.func)
+    if isinstance(net, ClassInfo):
+        return _network_width(value, module, net, depth + 1)
     return None
