@@ -195,6 +195,13 @@ class Editor:
             # The author's comment outlives the statement it stands behind.
             self._add(module, statement_start(module, statement), source.end(statement), "")
             return
+        if statement is siblings[-1]:
+            # Blank lines that set it off from the statements above go with it.
+            while start > 0:
+                above = source.line_start(start - 1)
+                if source.text[above:start].strip():
+                    break
+                start = above
         self._add(module, start, end, "")
 
     def body_start(self, module: Module, function: FunctionNode) -> ast.stmt:

@@ -9,7 +9,7 @@ from typing import cast
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
-from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of
+from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of, is_docstring
 from lintmetrics.model import step_outputs
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
@@ -24,6 +24,7 @@ from lintmetrics.model.epoch_hooks import (
     is_generator,
     loads,
     own_epoch_end,
+    own_nodes,
     rebinds,
     references,
     required_parameters,
@@ -690,14 +691,9 @@ class _Migration:
         own = self._own_hook(end)
         above = inherited(end.cls, end.name)
         if own is not None and above in self.ends and calls_super(own.function, stage.hook):
-            if _is_super_call(own.function.body[0], stage.hook) or (
-                len(own.function.body) > 1 and _is_super_call(own.function.body[1], stage.hook)
-            ):
-                return
-            raise CannotEdit(
-                f"{own.spelled} at {module.source.path}:{own.line} calls super() behind its first "
-                "statement, and what it calls has to run before; merge the two by hand"
-            )
+            # The base's hook calls the helper, which is this one's: it must be called, and once.
+            self._super_first(own)
+            return
         if own is not None and (own.alias is not None or extra_parameters(own.function)):
             raise CannotEdit(
                 f"{own.spelled} at {module.source.path}:{own.line} has parameters of its own"
@@ -744,11 +740,36 @@ class _Migration:
                 raise CannotEdit(
                     f"{where} stands between two classes with {end.name}; merge them by hand"
                 )
-            if calls_super(own.function, stage.hook):
-                continue
             if own.alias is not None:
                 raise CannotEdit(f"{where} is an alias and does not call super()")
-            self.editor.insert_at_body_start(own.module, own.function, [f"super().{stage.hook}()"])
+            self._super_first(own)
+
+    def _super_first(self, own: EpochEnd) -> None:
+        """Let a hook begin with the call of the one it overrides, wherever that stood."""
+        hook, module, body = own.stage.hook, own.module, own.function.body
+        first = body[1] if len(body) > 1 and is_docstring(body[0]) else body[0]
+        if _is_super_call(first, hook):
+            return
+        for node in own_nodes(own.function):
+            if not (
+                isinstance(node, ast.Attribute)
+                and node.attr == hook
+                and isinstance(node.value, ast.Call)
+                and ast.unparse(node.value.func) == "super"
+            ):
+                continue
+            statement = module.statement(node)
+            if inherited(own.cls, hook) is not None or not _is_super_call(statement, hook):
+                raise CannotEdit(
+                    f"{own.spelled} at {module.source.path}:{own.line} calls super() at line "
+                    f"{node.lineno}, and what it calls has to run first; merge the two by hand"
+                )
+            # It called Lightning's empty hook until now, so it may move.
+            if isinstance(statement, ast.Return) and not _is_last(module, statement, own.function):
+                self.editor.replace(module, statement, "return")
+            else:
+                self.editor.remove(module, statement)
+        self.editor.insert_at_body_start(module, own.function, [f"super().{hook}()"])
 
     def _imports(self) -> None:
         for collector in self.collected.values():
@@ -779,7 +800,8 @@ def _only_statement(function: FunctionNode) -> ast.stmt | None:
 
 
 def _is_super_call(statement: ast.stmt, name: str) -> bool:
-    return isinstance(statement, ast.Expr) and ast.unparse(statement).startswith(f"super().{name}(")
+    value = statement.value if isinstance(statement, (ast.Expr, ast.Return)) else None
+    return value is not None and ast.unparse(value) == f"super().{name}()"
 
 
 def _is_last(module: Module, statement: ast.stmt, function: FunctionNode) -> bool:

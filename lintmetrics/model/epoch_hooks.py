@@ -71,7 +71,8 @@ _WORDS = tuple(
     for stage in STAGES
     for name in (stage.step, stage.step_end, stage.removed, stage.hook, stage.batch_end)
 )
-_MENTION = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
+# Files that only define hooks hold no reference to one, and need not be walked.
+_MENTION = re.compile(rf"\.\s*\\?\s*(?:{'|'.join(_WORDS)})\b|['\"](?:{'|'.join(_WORDS)})['\"]")
 
 
 @dataclass(frozen=True)

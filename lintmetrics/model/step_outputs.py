@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode
 from lintmetrics.model.epoch_hooks import (
@@ -457,19 +458,30 @@ def step_delegates(cls: ClassInfo, stage: Stage, to: Stage) -> bool:
 
 def attribute_values(cls: ClassInfo, attribute: str) -> list[ast.expr]:
     """Return every value that the methods of a class (or its body) give an attribute."""
-    found: list[ast.expr] = []
-    if attribute in cls.assigned:
-        found.append(cls.assigned[attribute])
-    for method in cls.methods.values():
-        for node in ast.walk(method):
-            if isinstance(node, ast.Assign):
-                pairs = [(target, node.value) for target in node.targets]
-            elif isinstance(node, ast.AnnAssign) and node.value is not None:
-                pairs = [(node.target, node.value)]
-            else:
-                continue
-            found += [value for target, value in pairs if _is_attribute(target, attribute)]
-    return found
+    table = _values.get(cls)
+    if table is None:
+        table = _values[cls] = {}
+        for name, value in cls.assigned.items():
+            table.setdefault(name, []).append(value)
+        for method in cls.methods.values():
+            for node in ast.walk(method):
+                if isinstance(node, ast.Assign):
+                    pairs = [(target, node.value) for target in node.targets]
+                elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                    pairs = [(node.target, node.value)]
+                else:
+                    continue
+                for target, value in pairs:
+                    if (
+                        isinstance(target, ast.Attribute)
+                        and isinstance(target.value, ast.Name)
+                        and target.value.id == "self"
+                    ):
+                        table.setdefault(target.attr, []).append(value)
+    return table.get(attribute, [])
+
+
+_values: WeakKeyDictionary[ClassInfo, dict[str, list[ast.expr]]] = WeakKeyDictionary()
 
 
 def _is_attribute(node: ast.AST, attribute: str) -> bool:
