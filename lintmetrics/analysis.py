@@ -38,10 +38,7 @@ def _subjects(module: Module, wanted: set[type]) -> Iterator[Any]:
     if Module in wanted:
         yield module
     if CallSite in wanted:
-        for call in module.calls:
-            name = module.qualified(call.func)
-            if name is not None:
-                yield CallSite(module, call, name)
+        yield from module.call_sites
     for cls in module.classes:
         if ClassInfo in wanted:
             yield cls

@@ -10,7 +10,7 @@ _INTERESTING = re.compile(
     rb"lightning|torchmetrics|_step\b|_step_end\b|_epoch_end\b|self\.log\b|\.log_dict\(|_batch_end\b"
     rb"|_batch_start\b|_epoch_start\b|_step_outputs\b"
 )
-_SUPPRESSION = re.compile(rb"lintmetrics:|noqa")
+_SUPPRESSION = re.compile(rb"lintmetrics:|noqa\s*:[^\n]*\bLM\d", re.IGNORECASE)
 _PROJECT = re.compile(rb"lightning|torchmetrics")
 
 

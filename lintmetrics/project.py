@@ -19,6 +19,8 @@ from lintmetrics.errors import SourceError
 from lintmetrics.source import Source
 
 _MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
+_LIBRARY = re.compile(r"(?:torchmetrics|pytorch_lightning|lightning)\b")
+_HANDS_ON = re.compile(rb"torchmetrics|lightning|import \*")
 _LIMIT = 24  # Steps through aliases and re-exports before a name counts as unknown.
 
 _LIGHTNING = r"(?:pytorch_lightning|lightning\.pytorch|lightning)"
@@ -31,8 +33,10 @@ _KINDS = {
     "nn.Module": re.compile(r"torch\.nn\.(?:.*\.)?[A-Z]\w+$"),
 }
 _LEAF_FIELDS = frozenset(
-    ("ctx", "op", "ops", "id", "attr", "arg", "kind", "level", "module", "simple")
-    + ("conversion", "type_comment", "is_async", "asname", "type_ignores", "rest", "kwd_attrs")
+    {
+        *("ctx", "op", "ops", "id", "attr", "arg", "kind", "level", "module", "simple", "rest"),
+        *("conversion", "type_comment", "is_async", "asname", "type_ignores", "kwd_attrs"),
+    }
 )
 _NODE_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
 _IMPLIED = {"nn.Module": ("LightningModule", "Metric")}
@@ -93,7 +97,10 @@ class ImportedName:
 
 @dataclass(frozen=True)
 class CallSite:
-    """A call whose callee has a canonical dotted name."""
+    """A call of something of TorchMetrics or Lightning, by its canonical dotted name.
+
+    A rule whose ``check`` takes a ``CallSite`` is called once for each such call.
+    """
 
     module: Module = field(repr=False)
     node: ast.Call
@@ -119,6 +126,7 @@ class Module:
         self._bound: dict[ast.AST, dict[str, ast.AST | None]] = {}
         self._resolved: dict[str, Symbol | None] = {}
         self._symbols: dict[ast.expr, Symbol | None] = {}
+        self._leads: dict[str, bool] = {}
         self._walk()
 
     def __repr__(self) -> str:
@@ -215,6 +223,40 @@ class Module:
             if isinstance(candidate, ast.ClassDef):
                 return self.class_info(candidate)
         return None
+
+    @property
+    def call_sites(self) -> Iterator[CallSite]:
+        """Every call in the file whose callee belongs to TorchMetrics or Lightning, in order."""
+        for call in self.calls:
+            root: ast.expr = call.func
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            # Most calls are of names that cannot lead there; those are not even resolved.
+            if isinstance(root, ast.Name) and self._may_lead_to_library(root.id):
+                name = self.qualified(call.func)
+                if name is not None and _LIBRARY.match(name):
+                    yield CallSite(self, call, name)
+
+    def _may_lead_to_library(self, name: str) -> bool:
+        known = self._leads.get(name)
+        if known is None:
+            known = self._leads[name] = self._leads_to_library(name)
+        return known
+
+    def _leads_to_library(self, name: str) -> bool:
+        bound = [item for item in self.imports if item.bound in (name, "*")]
+        for item in bound:
+            if _LIBRARY.match(item.target):
+                return True
+            statement = item.statement
+            if isinstance(statement, ast.Import):
+                path = self.project.find(item.alias.name, self)
+            else:
+                dotted = self.absolute(statement)
+                path = self.project.find(dotted, self, statement.level)
+            if path is not None and self.project.may_hand_on_library(path):
+                return True
+        return not bound and isinstance(self._namespace.get(name), ast.Assign)
 
     def class_info(self, node: ast.ClassDef) -> ClassInfo:
         """Return what is known of a class defined in this file."""
@@ -647,6 +689,7 @@ class Project:
         self._modules: dict[str, Module | None] = {}
         self._found: dict[tuple[str, str, int], str | None] = {}
         self._directories: dict[str, frozenset[str]] = {}
+        self._hands_on: dict[str, bool] = {}
         self.errors: dict[str, SourceError] = {}
         self.models: dict[ClassInfo, object] = {}
         """What the model worked out for each class, kept for as long as the files are."""
@@ -748,6 +791,23 @@ class Project:
             return None
         init = os.path.join(directory, "__init__.py")
         return init if "__init__.py" in self._entries(directory) else None
+
+    def may_hand_on_library(self, path: str) -> bool:
+        """Tell whether other files may get a name of TorchMetrics or Lightning from a file.
+
+        Its bytes say so, without a parse; a package's ``__init__`` always may.
+        """
+        known = self._hands_on.get(path)
+        if known is None:
+            known = path.endswith("__init__.py")
+            if not known:
+                try:
+                    with open(path, "rb") as file:
+                        known = _HANDS_ON.search(file.read()) is not None
+                except OSError:
+                    known = False
+            self._hands_on[path] = known
+        return known
 
     def member(self, symbol: Symbol, name: str, depth: int) -> Symbol | None:
         """Return what ``symbol.name`` means."""
