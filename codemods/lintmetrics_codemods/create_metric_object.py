@@ -38,9 +38,9 @@ class CreateMetricObject(Codemod):
                 f"the batch values are averaged by hand at line {call.node.lineno}; update an "
                 "object in the step in their place"
             )
-        value = logged_values.trace(call, origin.node)
+        value = logged_values.trace(call, origin.node, origin.module)
         contexts = value.contexts()
-        _require_one_object(value, contexts)
+        assumed = _require_one_object(value, contexts)
         owner = value.owner
         at = _created_at(owner)
         if origin.kind == "formula":
@@ -62,21 +62,21 @@ class CreateMetricObject(Codemod):
             f"log a {wanted.name} as {text}: {call.key} becomes its value on the epoch, no longer "
             "the mean of batch values"
         )
-        if wanted.assumes:
-            return Fix(
-                Relation.ASSUMES,
-                f"{message}; assumes {wanted.assumes}",
-                editor.edits,
-                "torchmetrics",
-            )
+        assumes = " and ".join(filter(None, (wanted.assumes, assumed)))
+        if assumes:
+            message += f"; assumes {assumes}"
+            return Fix(Relation.ASSUMES, message, editor.edits, "torchmetrics")
         return Fix(Relation.CORRECTS, message, editor.edits, "torchmetrics")
 
 
 # May it be done --------------------------------------------------------------------------------
 
 
-def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> None:
-    """Check that one object, or one for each key, can stand for all ways to the log call."""
+def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> str:
+    """Check that one object, or one for each key, can stand for all ways to the log call.
+
+    Returns what must be assumed for it.
+    """
     line = value.call.node.lineno
     if any(not hooks.is_batch_hook(context.hook) for context in contexts):
         raise CannotEdit(f"the log call at line {line} also runs in an epoch-end hook")
@@ -86,8 +86,8 @@ def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> None:
             f"the log call stands in the loop at line {loop.lineno}; it needs an object for each "
             "turn, in a torch.nn.ModuleDict"
         )
-    step = logged_values.loops_over_loaders(contexts, value.owner)
-    if step:
+    step, idle = logged_values.told_dataloader(contexts, value.owner)
+    if step and not idle:
         raise CannotEdit(
             f"{step} is told its dataloader, and one object would mix them; give each dataloader "
             "an object of its own"
@@ -101,6 +101,7 @@ def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> None:
             f"line {line} logs train and other batches under one key; one object would mix them, "
             "name the stage in the key"
         )
+    return f"that {step} has one dataloader" if step else ""
 
 
 def _created_at(owner: ClassInfo) -> ast.AST:
@@ -136,7 +137,7 @@ def _for_init(value: LoggedValue, owner: ClassInfo, wanted: MetricObject) -> Met
 
 def _argument_text(value: LoggedValue, owner: ClassInfo, name: str, node: ast.expr) -> str:
     module = value.module
-    function = value.call.function
+    function = value.function
     assert function is not None
     local = module.scope_of(function)
     for inner in ast.walk(node):
@@ -196,6 +197,15 @@ def _constructor(editor: Editor, module: Module, wanted: MetricObject) -> str:
     return f"{name}({', '.join(f'{key}={value}' for key, value in wanted.arguments)})"
 
 
+def _creation(name: str, made: str) -> list[str]:
+    """Return ``self.name = made``, split behind the bracket where it is long."""
+    line = f"self.{name} = {made}"
+    if len(line) <= _WIDTH - 8:
+        return [line]
+    head, _, rest = made.partition("(")
+    return [f"self.{name} = {head}(", f"    {rest[:-1]}", ")"]
+
+
 def _write_creation(
     editor: Editor, value: LoggedValue, contexts: list[LogContext], made: str
 ) -> str:
@@ -207,7 +217,7 @@ def _write_creation(
     if len(keys) == 1:
         stage = stages[0] if len(stages) == 1 else ""
         name = attribute_names.attribute_for(keys[0], stage, owner)
-        editor.append_to_init(module, owner.node, [f"self.{name} = {made}"])
+        editor.append_to_init(module, owner.node, _creation(name, made))
         return f"self.{name}"
     if value.key is None:
         raise CannotEdit(f"the keys at line {value.call.node.lineno} are not written out")
@@ -223,11 +233,7 @@ def _write_creation(
     container = editor.add_import(module, "torch.nn", "ModuleDict")
     listed = ", ".join(f'"{key}"' for key in keys)
     inner = f"{{key: {made} for key in ({listed})}}"
-    line = f"self.{name} = {container}({inner})"
-    lines = [line]
-    if len(line) > _WIDTH - 8:
-        lines = [f"self.{name} = {container}(", f"    {inner}", ")"]
-    editor.append_to_init(module, owner.node, lines)
+    editor.append_to_init(module, owner.node, _creation(name, f"{container}({inner})"))
     key_text = " ".join(value.module.source.segment(value.key).split())
     return f"self.{name}[{key_text}]"
 

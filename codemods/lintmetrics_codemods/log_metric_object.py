@@ -6,12 +6,15 @@ import ast
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
-from lintmetrics.edits import CannotEdit, Editor
-from lintmetrics.model import hooks, logged_values
-from lintmetrics.model.flow import LogCall
+from lintmetrics.edits import CannotEdit, Editor, indent_unit
+from lintmetrics.model import attribute_names, hooks, logged_values
+from lintmetrics.model.flow import LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.values import Metric, Origin
 from lintmetrics.rule import Finding
+
+_WIDTH = 100
+_ORDER = ("train", "val", "test", "predict")
 
 
 class LogMetricObject(Codemod):
@@ -37,24 +40,31 @@ class LogMetricObject(Codemod):
                 f"self.{metric.path} is kept in a plain {metric.container}, where Lightning does "
                 f"not find it; keep it in torch.nn.{kind}"
             )
-        value = logged_values.trace(call, origin.node)
-        reason = _standing_in_the_way(value, metric, origin)
-        if reason:
-            return Blocked(reason)
+        value = logged_values.trace(call, origin.node, origin.module)
+        contexts = value.contexts()
+        assumes = _require_one_loader(value, contexts, metric)
+        _require_no_reset(value, metric)
         editor = Editor()
         name = _object_text(value, origin.node)
+        own = _own_object(editor, value, contexts, metric)
         if origin.kind == "forward":
-            _keep_call(editor, value, origin.node)
+            _keep_call(editor, value, origin.node, name, own)
+        elif own:
+            raise CannotEdit(
+                f"{name} is used in several stages, which would mix them; give each stage an "
+                "object of its own"
+            )
         else:
-            _drop_compute(editor, value, metric)
-        editor.replace(value.module, value.written, name)
+            _drop_compute(editor, value, contexts, metric)
+        editor.replace(value.module, value.written, own or name)
         for keyword in value.redundant_arguments():
             editor.drop_argument(value.module, call.node, keyword)
-        text = f"log {name} itself: {call.key} becomes its value on the epoch"
-        relation = Relation.CORRECTS
+        text = f"log {own or name} itself: {call.key} becomes its value on the epoch"
         if metric.custom is not None:
-            relation = Relation.ASSUMES
-            text += f"; assumes that {metric.custom.node.name}.compute() gives one number"
+            assumes.append(f"that {metric.custom.node.name}.compute() gives one number")
+        if assumes:
+            text += f"; assumes {' and '.join(assumes)}"
+        relation = Relation.ASSUMES if assumes else Relation.CORRECTS
         return Fix(relation, text, editor.edits, "torchmetrics")
 
 
@@ -65,29 +75,28 @@ def _object_text(value: LoggedValue, made: ast.Call) -> str:
     return value.module.source.segment(func)
 
 
-def _standing_in_the_way(value: LoggedValue, metric: Metric, origin: Origin) -> str:
-    contexts = value.contexts()
-    step = logged_values.loops_over_loaders(contexts, value.owner)
-    if step:
-        return (
+# May it be done --------------------------------------------------------------------------------
+
+
+def _require_one_loader(
+    value: LoggedValue, contexts: list[LogContext], metric: Metric
+) -> list[str]:
+    step, idle = logged_values.told_dataloader(contexts, value.owner)
+    if step and not idle:
+        raise CannotEdit(
             f"{step} is told its dataloader, and one self.{metric.path} would mix them; give each "
             "dataloader an object of its own"
         )
-    stages: dict[str, None] = {}
-    for hook, operation, node in logged_values.family_uses(value.owner, metric.path):
-        if hooks.is_batch_hook(hook) and operation in ("forward", "update"):
-            stages[hooks.stage_of(hook)] = None
-        elif operation == "reset" and not _is_next_to(value, node):
-            return (
-                f"self.{metric.path} is reset at line {node.lineno}, before Lightning computes it; "
-                "Lightning resets a logged object itself, take that line out"
+    return [f"that {step} has one dataloader"] if step else []
+
+
+def _require_no_reset(value: LoggedValue, metric: Metric) -> None:
+    for _, operation, node in logged_values.family_uses(value.owner, metric.path):
+        if operation == "reset" and not _is_next_to(value, node):
+            raise CannotEdit(
+                f"self.{metric.path} is reset at line {node.lineno}, maybe before Lightning "
+                "computes it; Lightning resets a logged object itself, take that line out"
             )
-    if "train" in stages and len(stages) > 1:
-        return (
-            f"self.{metric.path} is used in {' and '.join(stages)}, which would mix them; give "
-            "each stage an object of its own"
-        )
-    return ""
 
 
 def _is_next_to(value: LoggedValue, node: ast.Call) -> bool:
@@ -97,17 +106,97 @@ def _is_next_to(value: LoggedValue, node: ast.Call) -> bool:
     return isinstance(parent, ast.Expr) and module.parent(parent) is module.parent(value.logged)
 
 
-def _keep_call(editor: Editor, value: LoggedValue, made: ast.Call) -> None:
+# One object for each stage ---------------------------------------------------------------------
+
+
+def _own_object(
+    editor: Editor, value: LoggedValue, contexts: list[LogContext], metric: Metric
+) -> str:
+    """Give a stage an object of its own where several share one; return how the step names it.
+
+    Empty when the object serves one loop (or validation and test, which never interleave).
+    """
+    by_stage: dict[str, set[ast.Call]] = {}
+    for hook, operation, node in logged_values.family_uses(value.owner, metric.path):
+        if hooks.is_batch_hook(hook) and operation in ("forward", "update"):
+            by_stage.setdefault(hooks.stage_of(hook), set()).add(node)
+        elif operation == "compute" and not hooks.is_batch_hook(hook):
+            raise CannotEdit(
+                f"self.{metric.path} is also computed at line {node.lineno}; decide which of the "
+                "two is logged"
+            )
+    if "train" not in by_stage or len(by_stage) < 2:
+        return ""
+    stages = [stage for stage in _ORDER if stage in by_stage]
+    mixed = CannotEdit(
+        f"self.{metric.path} is used in {' and '.join(stages)}, which would mix them; give each "
+        "stage an object of its own"
+    )
+    owner = value.owner
+    created = metric.constructor
+    statement = owner.module.parent(created) if created is not None else None
+    init = owner.methods.get("__init__")
+    if (
+        created is None
+        or init is None
+        or metric.module is not owner.module
+        or not isinstance(statement, ast.Assign)
+        or owner.module.enclosing_function(statement) is not init
+        or not metric.path.isidentifier()
+        or value.in_loop is not None
+    ):
+        raise mixed
+    made = owner.module.source.segment(created)
+    current = {context.stage for context in contexts}
+    if len(current) == 1:
+        (stage,) = current
+        others = set().union(*(by_stage[other] for other in stages if other != stage))
+        if stage == stages[0] or by_stage[stage] & others or by_stage[stage] != {value.made}:
+            raise mixed
+        name = attribute_names.attribute_for(metric.path, stage, owner)
+        editor.insert_after(owner.module, statement, [f"self.{name} = {made}"])
+        return f"self.{name}"
+    keys = list(dict.fromkeys(context.key or "*" for context in contexts))
+    if (
+        any(nodes != {value.made} for nodes in by_stage.values())
+        or len(keys) != len(stages)
+        or value.key is None
+        or not all(attribute_names.is_module_dict_key(key) and "*" not in key for key in keys)
+    ):
+        raise mixed
+    container = editor.add_import(owner.module, "torch.nn", "ModuleDict")
+    listed = ", ".join(f'"{key}"' for key in keys)
+    inner = f"{{key: {made} for key in ({listed})}}"
+    source = owner.module.source
+    indent = source.indent_of(source.start(statement))
+    if len(f"{indent}self.{metric.path} = {container}({inner})") > _WIDTH:
+        newline = source.newline
+        inner = f"{newline}{indent}{indent_unit(owner.module)}{inner}{newline}{indent}"
+    editor.replace(owner.module, created, f"{container}({inner})")
+    key_text = " ".join(value.module.source.segment(value.key).split())
+    return f"self.{metric.path}[{key_text}]"
+
+
+# What is written -------------------------------------------------------------------------------
+
+
+def _keep_call(editor: Editor, value: LoggedValue, made: ast.Call, name: str, own: str) -> None:
     """Let the object be called, as a statement of its own before it is logged."""
     module = value.module
-    text = logged_values.lines_of(module, made)
+    text = "\n".join(logged_values.lines_of(module, made))
+    if own:
+        text = own + text.removeprefix(name)
     if not value.local:
-        editor.insert_before(module, value.logged, text)
+        editor.insert_before(module, value.statement, text.split("\n"))
     elif not value.is_used:
-        editor.replace(module, value.statement, module.source.segment(made))
+        editor.replace(module, value.statement, text)
+    elif own:
+        editor.replace(module, made, text)
 
 
-def _drop_compute(editor: Editor, value: LoggedValue, metric: Metric) -> None:
+def _drop_compute(
+    editor: Editor, value: LoggedValue, contexts: list[LogContext], metric: Metric
+) -> None:
     """Take out the computing and resetting that Lightning does itself."""
     module = value.module
     if value.local and not value.is_used:
@@ -120,13 +209,13 @@ def _drop_compute(editor: Editor, value: LoggedValue, metric: Metric) -> None:
             editor.remove(module, statement)
         elif operation in ("update", "forward"):
             feeds.append((operation, node))
-    if not value.uses_step(value.contexts()):
+    if not value.uses_step(contexts):
         return
     # After update() alone, a step has no value and on_step=True logs nothing (lightning 2.6.6).
     for operation, node in dict.fromkeys(feeds):
         if operation != "update":
             continue
-        if module.enclosing_function(node) is not value.call.function:
+        if module.enclosing_function(node) is not value.function:
             raise CannotEdit(
                 f"self.{metric.path} is updated at line {node.lineno}, away from the log call; "
                 "call it instead, so that on_step has a value"

@@ -128,10 +128,12 @@ def verdict(name: str, call: ast.Call | None, tasks: Iterable[str] = ()) -> Verd
         call: the call with the metric's arguments (the constructor, for a class).
         tasks: tasks that the evidence leaves open, where the call does not say; all by default.
     """
+    given = arguments(call)
+    if name.endswith(".mean_squared_error") and given.get("squared") is False:
+        name = "sklearn.metrics.root_mean_squared_error"
     rows = rows_for(name)
     if not rows:
         return UNDECIDED
-    given = arguments(call)
     if call is not None and "task" not in given and "torchmetrics" in name:
         position = 2 if name.rsplit(".", 1)[1][:1].islower() else 0
         if len(call.args) > position:

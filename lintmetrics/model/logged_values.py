@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lintmetrics.edits import CannotEdit, FunctionNode
+from lintmetrics.edits import CannotEdit, FunctionNode, default_of
 from lintmetrics.model import hooks
 from lintmetrics.model.flow import LightningClass, LogCall, LogContext
 from lintmetrics.model.tensors import bindings
+from lintmetrics.model.values import numbers
 
 if TYPE_CHECKING:
     from lintmetrics.project import ClassInfo, Module
@@ -40,10 +41,7 @@ _COMPOUND = (
     ast.SetComp,
     ast.GeneratorExp,
 )
-_ONE_OF = {
-    "log": ("batch_size", "sync_dist", "sync_dist_group", "reduce_fx"),
-    "log_dict": (),
-}
+_OF_VALUES = ("batch_size", "sync_dist", "sync_dist_group", "reduce_fx")
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,18 @@ class LoggedValue:
 
     Args:
         call: the log call.
+        module: the file that holds ``made``.
         made: the expression that makes the value; ``statement``: the statement around it.
-        logged: the statement that is the log call.
-        written: the expression in the log call, or in the dict it takes, that stands for it.
+        logged: the statement that logs it.
+        written: the expression that stands for it where it is logged or handed on: in the log
+            call, in the dict it takes, in the call of a method that logs, in a return statement.
         key: the expression of its key.
         local: the name it has in between; empty when it is written in place.
         is_used: whether that name is read by more than the log call.
     """
 
     call: LogCall
+    module: Module = field(repr=False)
     made: ast.expr
     statement: ast.stmt
     logged: ast.stmt
@@ -70,9 +71,9 @@ class LoggedValue:
     is_used: bool
 
     @property
-    def module(self) -> Module:
-        """The file that holds the log call."""
-        return self.call.module
+    def function(self) -> FunctionNode | None:
+        """The function that makes the value."""
+        return self.module.enclosing_function(self.made)
 
     @property
     def in_loop(self) -> ast.stmt | None:
@@ -91,11 +92,9 @@ class LoggedValue:
         Raises:
             CannotEdit: it is no LightningModule, so that an object has nowhere to live.
         """
-        owner = self.module.enclosing_class(self.call.node)
+        owner = self.module.enclosing_class(self.made)
         if owner is None or not (owner.is_kind("LightningModule") or owner.is_lightning):
-            raise CannotEdit(
-                f"the log call at line {self.call.node.lineno} stands in no LightningModule"
-            )
+            raise CannotEdit(f"the value at line {self.made.lineno} is made in no LightningModule")
         return owner
 
     def contexts(self) -> list[LogContext]:
@@ -107,15 +106,19 @@ class LoggedValue:
                     call.entry == self.call.entry or self._is_entry(call)
                 ):
                     found += [c for c in call.contexts if c not in found]
-        return found
+        own = [context for context in found if self._carries(context)]
+        return own or found
+
+    def _carries(self, context: LogContext) -> bool:
+        return any(
+            origin.node is self.made
+            for number in numbers(context.value)
+            for origin in number.origins
+        )
 
     def _is_entry(self, call: LogCall) -> bool:
         # Entries of a dict with computed keys differ by key only.
-        return call.is_dict and any(
-            origin.node is self.made
-            for context in call.contexts
-            for origin in getattr(context.value, "origins", ())
-        )
+        return call.is_dict and any(self._carries(context) for context in call.contexts)
 
     def uses_step(self, contexts: list[LogContext]) -> bool:
         """Tell whether the value is also logged at every step (or may be)."""
@@ -123,32 +126,60 @@ class LoggedValue:
 
     def redundant_arguments(self) -> list[ast.keyword]:
         """Return the arguments of the log call that say nothing about a Metric object."""
-        names = () if self.call.is_dict else _ONE_OF["log"]
-        return [k for k in self.call.node.keywords if k.arg in names]
+        if self.call.is_dict or self.written not in (self.call.value_node, None):
+            return []  # They also speak of other values.
+        return [k for k in self.call.node.keywords if k.arg in _OF_VALUES]
 
 
-def trace(call: LogCall, made: ast.expr) -> LoggedValue:
+def trace(call: LogCall, made: ast.expr, module: Module) -> LoggedValue:
     """Return how the value that ``made`` makes gets to a log call.
+
+    Args:
+        call: the log call; ``made``: the expression; ``module``: the file that holds it.
 
     Raises:
         CannotEdit: it takes a way on which an object cannot follow it; says which.
     """
-    module = call.module
-    function = call.function
-    if function is None or module.enclosing_function(made) is not function:
-        where = getattr(made, "lineno", 0)
-        raise CannotEdit(
-            f"the value is made at line {where} in another function than the log call at line "
-            f"{call.node.lineno}; log it where it is made, or return its inputs"
-        )
-    logged = module.parent(call.node)
-    if not isinstance(logged, ast.Expr):
-        raise CannotEdit(f"the log call at line {call.node.lineno} is part of an expression")
     if any(k.arg == "rank_zero_only" for k in call.node.keywords):
         raise CannotEdit(
             f"rank_zero_only at line {call.node.lineno}: an object is computed on all ranks"
         )
-    written, key = _written(call, function, made)
+    function = module.enclosing_function(made)
+    if function is None or call.function is None:
+        raise CannotEdit(f"the value at line {made.lineno} is made outside any function")
+    if function is call.function:
+        logged = module.parent(call.node)
+        written, key = _written(call, function, made)
+        return _follow(call, made, module, function, logged, written, key)
+    found = _handed_over(call, made, module, function)
+    if found is not None:
+        logged, written, key = found
+        return _follow(call, made, module, function, logged, written, key)
+    slot = _returned(call, made, module, function)
+    if slot is not None:
+        statement, written = slot
+        value = _follow(call, made, module, function, statement, written, None)
+        logged = call.module.parent(call.node)
+        if isinstance(logged, ast.Expr):
+            return replace(value, logged=logged)
+    raise CannotEdit(
+        f"the value is made at line {made.lineno} in {function.name} and logged at line "
+        f"{call.node.lineno} in {call.function.name}; log it where it is made"
+    )
+
+
+def _follow(
+    call: LogCall,
+    made: ast.expr,
+    module: Module,
+    function: FunctionNode,
+    logged: ast.AST | None,
+    written: ast.expr,
+    key: ast.expr | None,
+) -> LoggedValue:
+    """Follow a value inside one function, from where it is made to where it is handed on."""
+    if not isinstance(logged, (ast.Expr, ast.Return)):
+        raise CannotEdit(f"the log call at line {call.node.lineno} is part of an expression")
     statement: ast.stmt = logged if _contains(logged, made) else module.statement(made)
     inner = _peeled(module, written)
     local, used = "", False
@@ -170,21 +201,150 @@ def trace(call: LogCall, made: ast.expr) -> LoggedValue:
                 f"{local} is made of more than one call at line {statement.lineno}; "
                 "give the metric a line of its own"
             )
-        reads = [
-            node
-            for node in ast.walk(function)
-            if isinstance(node, ast.Name) and node.id == local and isinstance(node.ctx, ast.Load)
-        ]
+        reads = _reads(function, local)
         used = any(not _contains(written, node) for node in reads)
     if _conditions(module, statement) != _conditions(module, logged):
         raise CannotEdit(
             f"the value is made at line {statement.lineno} and logged at line {logged.lineno} "
             "under another condition"
         )
-    between = _conditions_of_expression(module, made, statement)
-    if between is not None:
+    if _conditions_of_expression(module, made, statement) is not None:
         raise CannotEdit(f"the value at line {made.lineno} is made under a condition")
-    return LoggedValue(call, made, statement, logged, written, key, local, used)
+    return LoggedValue(call, module, made, statement, logged, written, key, local, used)
+
+
+def _reads(function: FunctionNode, name: str) -> list[ast.Name]:
+    return [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+    ]
+
+
+def _handed_over(
+    call: LogCall, made: ast.expr, module: Module, function: FunctionNode
+) -> tuple[ast.AST | None, ast.expr, ast.expr | None] | None:
+    """Return statement, value and key where a method that only logs is given the value."""
+    helper, value = call.function, call.value_node
+    if helper is None or call.is_dict or not isinstance(value, ast.Name):
+        return None
+    if len(_reads(helper, value.id)) != 1 or bindings(call.module, value.id, helper):
+        return None
+    for node in ast.walk(function):
+        if not (isinstance(node, ast.Call) and _is_method(node.func, helper.name)):
+            continue
+        given = _argument(node, helper, value.id)
+        if given is None:
+            continue
+        inner = _peeled(module, given)
+        if inner is not made and isinstance(inner, ast.Name):
+            bound = bindings(module, inner.id, function)
+            if not any(_contains(b, made) for b in bound):
+                continue
+        elif inner is not made:
+            continue
+        key = call.key_node
+        named = _argument(node, helper, key.id) if isinstance(key, ast.Name) else None
+        return module.parent(node), given, named
+    return None
+
+
+def _is_method(func: ast.expr, name: str) -> bool:
+    return (
+        isinstance(func, ast.Attribute)
+        and func.attr == name
+        and isinstance(func.value, ast.Name)
+        and func.value.id == "self"
+    )
+
+
+def _argument(node: ast.Call, function: FunctionNode, name: str) -> ast.expr | None:
+    """Return what a call of a method gives one of its parameters."""
+    for keyword in node.keywords:
+        if keyword.arg == name:
+            return keyword.value
+    names = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    if name not in names or any(isinstance(a, ast.Starred) for a in node.args):
+        return None
+    position = names.index(name) - 1  # Behind self.
+    return node.args[position] if 0 <= position < len(node.args) else None
+
+
+def _returned(
+    call: LogCall, made: ast.expr, module: Module, function: FunctionNode
+) -> tuple[ast.Return, ast.expr] | None:
+    """Return the return statement and the part of it that is the value, for a method whose one
+    caller does nothing but log it."""
+    owner = module.enclosing_class(function)
+    caller = call.function
+    returns = [node for node in ast.walk(function) if isinstance(node, ast.Return)]
+    if owner is None or caller is None or len(returns) != 1 or returns[0].value is None:
+        return None
+    sites = [
+        node
+        for cls in {*owner.mro(), owner, *owner.subclasses}
+        for node in ast.walk(cls.node)
+        if isinstance(node, ast.Attribute) and node.attr == function.name
+    ]
+    if len(sites) != 1:
+        return None
+    site = call.module.parent(sites[0])
+    if not isinstance(site, ast.Call) or call.module.enclosing_function(site) is not caller:
+        return None
+    handed = returns[0].value
+
+    def is_it(node: ast.expr) -> bool:
+        inner = _peeled(module, node)
+        if isinstance(inner, ast.Name):
+            return any(_contains(b, made) for b in bindings(module, inner.id, function))
+        return inner is made
+
+    if _conditions(call.module, call.module.statement(site)) != _conditions(
+        call.module, call.module.statement(call.node)
+    ):
+        return None
+    name = _name_of(call.module, site)
+    if is_it(handed):
+        shown = call.value_node
+        if shown is None or call.is_dict:
+            return None
+        direct = shown is site
+        by_name = isinstance(shown, ast.Name) and shown.id == name and _once(caller, name)
+        return (returns[0], handed) if direct or by_name else None
+    if isinstance(handed, ast.Dict):
+        part = next((item for item in handed.values if is_it(item)), None)
+        given = call.node.args[0] if call.is_dict and call.node.args else None
+        direct = given is site
+        by_name = isinstance(given, ast.Name) and given.id == name and _once(caller, name)
+        return (returns[0], part) if part is not None and (direct or by_name) else None
+    if isinstance(handed, ast.Tuple):
+        statement = call.module.parent(site)
+        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+            return None
+        target = statement.targets[0]
+        if not isinstance(target, ast.Tuple) or len(target.elts) != len(handed.elts):
+            return None
+        for part, bound in zip(handed.elts, target.elts, strict=True):
+            if is_it(part) and isinstance(bound, ast.Name):
+                shown = call.value_node
+                is_shown = isinstance(shown, ast.Name) and shown.id == bound.id
+                if is_shown and _once(caller, bound.id):
+                    return returns[0], part
+    return None
+
+
+def _name_of(module: Module, site: ast.Call) -> str:
+    statement = module.parent(site)
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+        return target.id if isinstance(target, ast.Name) else ""
+    return ""
+
+
+def _once(function: FunctionNode, name: str) -> bool:
+    """Tell whether a name is bound once and read once."""
+    found = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == name]
+    return len(found) == 2 and len([n for n in found if isinstance(n.ctx, ast.Load)]) == 1
 
 
 def _written(
@@ -243,7 +403,12 @@ def _assigned(statement: ast.stmt) -> ast.expr | None:
 
 def _peeled(module: Module, node: ast.expr) -> ast.expr:
     """Return an expression without what changes nothing about a number."""
-    while isinstance(node, ast.Call):
+    while True:
+        node, before = _result_of_scipy(module, node), node
+        if node is not before:
+            continue
+        if not isinstance(node, ast.Call):
+            break
         func = node.func
         if isinstance(func, ast.Attribute) and func.attr in _PLAIN_METHODS:
             name = module.qualified(func) if isinstance(func.value, ast.Name) else None
@@ -258,6 +423,18 @@ def _peeled(module: Module, node: ast.expr) -> ast.expr:
         if name is None or not _PLAIN_CALLS.match(name) or not node.args:
             break
         node = node.args[0]
+    return node
+
+
+def _result_of_scipy(module: Module, node: ast.expr) -> ast.expr:
+    """Return the call behind ``pearsonr(x, y)[0]`` or ``.statistic``."""
+    inner: ast.expr | None = None
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        inner = node.value if node.slice.value == 0 else None
+    elif isinstance(node, ast.Attribute) and node.attr in ("statistic", "correlation"):
+        inner = node.value
+    if isinstance(inner, ast.Call) and (module.qualified(inner.func) or "").startswith("scipy."):
+        return inner
     return node
 
 
@@ -301,18 +478,27 @@ def _short(module: Module, node: ast.AST) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def loops_over_loaders(contexts: list[LogContext], owner: ClassInfo) -> str:
-    """Return the name of a step that is told its dataloader; empty when none is."""
+def told_dataloader(contexts: list[LogContext], owner: ClassInfo) -> tuple[str, bool]:
+    """Return the name of a step that is told its dataloader (empty when none is), and whether it
+    does nothing with what it is told, as code that follows a template does."""
+    idle = ""
     for cls in (owner, *owner.subclasses):
         for name in sorted({context.hook for context in contexts}):
             info = cls.lookup(name)
             if info is None or not hooks.is_batch_hook(name):
                 continue
             arguments = info.node.args
-            named = [a.arg for a in (*arguments.args, *arguments.kwonlyargs)]
-            if any(argument.startswith("dataloader_i") for argument in named):
-                return name
-    return ""
+            for argument in (*arguments.args, *arguments.kwonlyargs):
+                if not argument.arg.startswith("dataloader_i"):
+                    continue
+                is_read = any(
+                    isinstance(node, ast.Name) and node.id == argument.arg
+                    for node in ast.walk(info.node)
+                )
+                if is_read or default_of(info.node, argument.arg) is None:
+                    return name, False
+                idle = idle or name
+    return idle, True
 
 
 def lines_of(module: Module, node: ast.AST) -> list[str]:

@@ -27,6 +27,7 @@ _MSE = frozenset(
     )
 )
 # Arguments that sklearn and scipy take for truth and prediction, in their own order.
+_BOUND = re.compile(r"[\w.]+(?:\(.*\)|\[.*\])?$")
 _TRUTH = ("y_true", "x", "labels_true")
 _GUESS = ("y_pred", "y_score", "y", "y_prob", "labels_pred")
 # A chain that ends in one of these began with a tensor.
@@ -152,6 +153,8 @@ def _of_sklearn(origin: Origin, node: ast.Call, at: ast.AST) -> MetricObject:
         guess = positional.pop(0)
     if truth is None or guess is None or positional:
         raise CannotEdit(f"the arguments of {short}() at line {node.lineno} are not clear")
+    if origin.name.startswith("scipy."):
+        truth, guess = guess, truth  # Correlations are symmetric; keep the author's order.
     row = _row_of_sklearn(origin, node, named)
     library, name, text = _equivalent(origin, row)
     arguments: list[tuple[str, ast.expr | str]] = []
@@ -176,11 +179,10 @@ def _of_sklearn(origin: Origin, node: ast.Call, at: ast.AST) -> MetricObject:
                 f"{shown.why}, so {short}() at line {node.lineno} is not of two classes"
             )
         assumes.append("two classes")
-    preds = _tensor(module, guess)
-    target = _tensor(module, truth)
-    if classes:
+    preds, target = _tensor(module, guess), _tensor(module, truth)
+    if classes and not target.endswith((".long()", ".int()")):
         # TorchMetrics takes no float targets, as binary losses want them.
-        target = target if target.endswith((".long()", ".int()")) else f"{target}.int()"
+        target = f"{target}.int()" if _BOUND.match(target) else f"({target}).int()"
     needs = ("torch",) if "torch.as_tensor(" in preds + target else ()
     return MetricObject(
         library, name, tuple(arguments), (preds, target), " and ".join(assumes), needs
@@ -240,7 +242,7 @@ def _tensor(module: Module, node: ast.expr) -> str:
         inner = inner.func.value
     text = module.source.segment(inner)
     if stripped:
-        return text if _binds_tightly(inner) else f"({text})"
+        return text
     return f"torch.as_tensor({module.source.segment(node)}, device=self.device)"
 
 
@@ -248,10 +250,6 @@ def _is_cpu(call: ast.Call) -> bool:
     return (
         bool(call.args) and isinstance(call.args[0], ast.Constant) and call.args[0].value == "cpu"
     )
-
-
-def _binds_tightly(node: ast.expr) -> bool:
-    return isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant))
 
 
 # Roots of mean squared errors --------------------------------------------------------------------
