@@ -551,3 +551,98 @@ def test_a_subclass_of_a_dispatcher_is_found(tmp_path: Path) -> None:
         pass
     """
     assert "BinaryROC" in blocked(tmp_path, text)
+
+
+# Real shapes --------------------------------------------------------------------------------------
+
+
+def test_micro_accuracy_of_an_unknown_number_of_classes_needs_none(tmp_path: Path) -> None:
+    text = """
+    import torch
+    from pytorch_lightning import LightningModule
+    from torchmetrics import Accuracy
+
+
+    class Net(LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.criterion = torch.nn.CrossEntropyLoss()
+            self.train_acc = Accuracy()
+
+        def step(self, batch):
+            x, y = batch
+            scores = self.net(x)
+            loss = self.criterion(scores, y)
+            return loss, torch.argmax(scores, dim=1), y
+
+        def training_step(self, batch, batch_idx):
+            loss, preds, targets = self.step(batch)
+            self.train_acc(preds, targets)
+            return loss
+    """
+    after = fixed(tmp_path, text)
+    assert "from torchmetrics.classification import MulticlassAccuracy\n" in after
+    assert 'self.train_acc = MulticlassAccuracy(average="micro")' in after
+
+
+def test_two_losses_of_two_tasks_decide_nothing(tmp_path: Path) -> None:
+    text = """
+    import torch
+    from pytorch_lightning import LightningModule
+    from torchmetrics import F1Score
+
+
+    class Net(LightningModule):
+        def __init__(self, n_classes, several):
+            super().__init__()
+            self.loss = torch.nn.BCEWithLogitsLoss() if several else torch.nn.CrossEntropyLoss()
+            self.f1 = F1Score(num_classes=n_classes)
+    """
+    assert "BCEWithLogitsLoss" in blocked(tmp_path, text)
+
+
+def test_one_output_is_no_choice_between_classes(tmp_path: Path) -> None:
+    loss = "F.cross_entropy(scores, y)"
+    text = MODULE.format(metric="Accuracy()", preds="scores", loss=loss)
+    text = text.replace("torch.nn.Linear(width, n_outputs)", "torch.nn.Linear(width, 1)")
+    assert "two classes at least" in blocked(tmp_path, text)
+
+
+def test_a_network_of_the_project_hands_its_width_on(tmp_path: Path) -> None:
+    text = """
+    import torch
+    import torch.nn.functional as F
+    from pytorch_lightning import LightningModule
+    from torchmetrics import F1Score
+
+
+    class Body(torch.nn.Module):
+        def __init__(self, outputs):
+            super().__init__()
+            self.last = torch.nn.Linear(8, outputs)
+
+        def forward(self, x):
+            return self.last(x)
+
+
+    class Net(LightningModule):
+        def __init__(self, species):
+            super().__init__()
+            self.body = Body(outputs=species)
+            self.f1 = F1Score()
+
+        def training_step(self, batch, batch_idx):
+            x, y = batch["image"], batch["label"]
+            scores = self.body(x)
+            self.f1(scores, y)
+            return F.cross_entropy(scores, y)
+    """
+    assert 'F1Score(task="multiclass", num_classes=species)' in fixed(tmp_path, text)
+
+
+def test_the_sklearn_metrics_of_old_say_where_to_go(tmp_path: Path) -> None:
+    text = "from pytorch_lightning.metrics.sklearns import F1\nf1 = F1(average='macro')\n"
+    report = found(tmp_path, text)
+    assert projects.codes(report) == ["LM301"]
+    assert "scikit-learn" in report.diagnostics[0].help

@@ -66,7 +66,9 @@ def _one_call(call: MetricCall, whole: tuple[MovedImport | MovedRead, Fix] | Non
         return Blocked(migration.blocked)
     editor = Editor()
     if migration.target:
-        editor.replace(call.module, call.node.func, _spelled(editor, call.module, migration.target))
+        member = isinstance(call.node.func, ast.Name)
+        name = _spelled(editor, call.module, migration.target, member)
+        editor.replace(call.module, call.node.func, name)
     _write_call(editor, call, migration)
     if not editor.edits:
         return Blocked("nothing in 1.9 says the same; decide by hand")
@@ -187,7 +189,7 @@ class _Unit:
                     return self.local[name]
                 if moved.is_module and target.startswith(moved.new + "."):
                     return name + target[len(moved.new) :]
-            return _spelled(self.editor, self.module, target)
+            return _spelled(self.editor, self.module, target, isinstance(one.node, ast.Name))
         for item in self.module.imports:
             if item.bound != name or item.target.split(".")[0] != "torchmetrics":
                 continue
@@ -333,8 +335,13 @@ def _at(unit: MovedImport | MovedRead, one: Read, reason: str) -> str:
     return f"line {one.node.lineno}: {reason}"
 
 
-def _spelled(editor: Editor, module: Module, dotted: str) -> str:
-    """Return how the file spells a dotted name of TorchMetrics, imported if need be."""
+def _spelled(editor: Editor, module: Module, dotted: str, member: bool = False) -> str:
+    """Return how the file spells a dotted name of TorchMetrics, imported if need be.
+
+    Args:
+        editor, module: where an import goes; ``dotted``: the name.
+        member: import the name itself, not the package, where the name is free.
+    """
     known = module.local_name(dotted)
     if known is not None:
         return known
@@ -343,6 +350,9 @@ def _spelled(editor: Editor, module: Module, dotted: str) -> str:
         inside = dotted.startswith(item.target + ".")
         if usable and inside and module.local_name(item.target):
             return item.bound + dotted[len(item.target) :]
+    package, _, short = dotted.rpartition(".")
+    if member and not module.binds(short):
+        return editor.add_import(module, package, short)
     name = editor.add_import(module, "torchmetrics")
     return name + dotted[len("torchmetrics") :]
 

@@ -312,22 +312,23 @@ def _gather(
     direct = at is None and len(places) == 1 and places[0].node is call
     if direct and flows[0].columns is not None and flows[0].task == "multiclass":
         # A function is told by the tensor itself, a constructor cannot be.
-        text = f"{flows[0].columns}.shape[1]"
+        text = f"{flows[0].columns}.shape[{flows[0].axis}]"
         size, value, size_why = text, None, f"{flows[0].columns} has one column per class"
         size_proof = flows[0].proof
     if flows and cls is not None:
         widths = [_proven_width(flow, cls, module, place) for flow in flows]
-        if widths[0] is not None and all(w is not None and w[0] == widths[0][0] for w in widths):
-            size, value, size_why = widths[0]
-            size_proof = True
+        first = widths[0]
+        if first is not None and all(w is not None and w[0] == first[0] for w in widths):
+            if first[3]:
+                size, value, size_why, size_proof = first
+            elif not size_proof and size is None:
+                size, value, size_why, _ = first
     task: str | None = None
     why, proof, scores = "", False, None
     if shown is not None:
         task, why, proof, scores = shown
     else:
-        loss = _task_of_loss(_surroundings(module, call, cls))
-        if loss is not None:
-            task, why = loss
+        task, why = _task_of_loss(_surroundings(module, call, cls))
     if task == "binary" and (size_proof or not proof):
         if value is not None and value > 1:
             task = "multilabel"
@@ -361,6 +362,7 @@ class _Flow:
     scores: str | None
     source: Spot | None  # Where the output of the network stands.
     columns: str | None = None  # A name, valid where the metric is fed, that holds class scores.
+    axis: int = 1  # The dimension of the classes in it.
 
 
 def _agreed(flows: list[_Flow]) -> tuple[str, str, bool, str | None] | None:
@@ -399,7 +401,10 @@ def _flow(use: Use) -> _Flow:
             if name in ("argmax", "softmax", "log_softmax", "topk", "max"):
                 why = f"predictions go through {name} {line}"
                 labels = name in ("argmax", "max")
-                return _Flow("multiclass", why, labels, _scores(told.through), source)
+                scores, axis = _scores(told.through), _axis(spots)
+                return _Flow(
+                    "multiclass", why, labels, scores, source, columns if axis else None, axis or 1
+                )
         if step == "sigmoid" or "sigmoid" in told.through:
             why = f"predictions go through sigmoid {line}"
             return _Flow("binary", why, False, _scores(told.through), source)
@@ -407,6 +412,24 @@ def _flow(use: Use) -> _Flow:
             why = f"predictions are compared with a threshold {line}"
             return _Flow("binary", why, False, "labels", source)
     return _Flow(None, "", False, None, source)
+
+
+def _axis(spots: list[Spot]) -> int | None:
+    """Return the dimension that an argmax on the way looks along, 0 and unknown as ``None``."""
+    for spot in spots:
+        call = spot.expr
+        if isinstance(call, ast.Subscript):
+            call = call.value
+        if not isinstance(call, ast.Call):
+            continue
+        func = call.func
+        name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        if name not in ("argmax", "max", "softmax", "log_softmax"):
+            continue
+        given = [k.value for k in call.keywords if k.arg in ("dim", "axis")] or call.args[-1:]
+        value = constant(spot.module, given[0]) if given else None
+        return value if isinstance(value, int) and value in (1, -1) else None
+    return None
 
 
 _LABELLING = frozenset(("argmax", "max", "topk", "compared", "ge", "gt"))
@@ -504,7 +527,7 @@ def _loss_kind(module: Module, call: ast.Call) -> tuple[str, str] | None:
 
 def _proven_width(
     flow: _Flow, cls: ClassInfo, module: Module, at: ast.AST
-) -> tuple[str, int | None, str] | None:
+) -> tuple[str, int | None, str, bool] | None:
     """Return the width of the network that made the predictions, as text valid at a place."""
     if flow.source is None or not isinstance(flow.source.expr, ast.Call):
         return None
@@ -514,20 +537,22 @@ def _proven_width(
     value = constant(width.module, width.expr)
     text = ast.unparse(width.expr)
     why = f"the last layer has {text} outputs at line {width.line}"
+    if not width.sure:
+        why = f"the network is made for {text} classes at line {width.line}"
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value), value, why
+        return str(value), value, why, width.sure
     function = module.enclosing_function(at)
     if not re.fullmatch(r"\w+(?:\.\w+)*", text) or width.module is not module:
         return None
     if text.startswith("self.hparams.") or (
         text.startswith("self.") and _set_before(cls, text[5:], function, at)
     ):
-        return text, None, why
+        return text, None, why, width.sure
     if width.function is function and function is not None and text.split(".")[0] != "self":
         name = text.split(".")[0]
         parameters = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
         if name in parameters and not bindings(module, name, function):
-            return text, None, why
+            return text, None, why, width.sure
     return None
 
 
@@ -549,7 +574,7 @@ def _surroundings(module: Module, call: ast.Call, cls: ClassInfo | None) -> _Sur
     return _Surroundings(module, ((module, function or module.tree),))
 
 
-def _task_of_loss(around: _Surroundings) -> tuple[str, str] | None:
+def _task_of_loss(around: _Surroundings) -> tuple[str | None, str]:
     found: dict[str, str] = {}
     for module, node in around.nodes:
         for inner, short in _index(module, node).losses:
@@ -557,9 +582,9 @@ def _task_of_loss(around: _Surroundings) -> tuple[str, str] | None:
             if name.startswith("torch.") or name.endswith(short):
                 task = "multiclass" if short in _MULTICLASS_LOSSES else "binary"
                 found.setdefault(task, f"the loss is {short} at line {inner.lineno}")
-    if len(found) != 1:
-        return None
-    return next(iter(found.items()))
+    if len(found) > 1:
+        return None, " and ".join(found.values())
+    return next(iter(found.items()), (None, ""))
 
 
 # The number of classes --------------------------------------------------------------------------

@@ -26,6 +26,8 @@ LIBRARY = "torchmetrics"
 _UNKNOWN = ...
 _STANDS_FOR = {"precision_recall": "precision"}  # Two functions of one signature take its place.
 
+# Whole families that are gone; what their calls looked like is beside the point.
+_WITHOUT_SUCCESSOR = (f"{OLD_LIBRARY}.sklearns.", f"{OLD_LIBRARY}.converters.")
 # Keywords that every Metric of 1.9 takes.
 _COMMON = frozenset(
     (
@@ -160,6 +162,8 @@ def _current_signature(name: str, kind: str) -> Signature | None:
 
 def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
     if not name.startswith((LIBRARY + ".", OLD_LIBRARY + ".")) or is_guarded(module, node):
+        return None
+    if name.startswith(_WITHOUT_SUCCESSOR):
         return None
     short = name.rsplit(".", 1)[1]
     move = facts.moves().get(name)
@@ -699,6 +703,9 @@ class _Planner:
             elif self.has("num_labels") and task == "multilabel":
                 pass
             else:
+                unsure = not decided.size or (found.proof and not decided.proof)
+                if unsure and self.counts_no_classes(task):
+                    return
                 if not decided.size:
                     raise _Stop(
                         f"{parameter} is required for task={task!r} and the code does not say how "
@@ -709,12 +716,43 @@ class _Planner:
                     self.renamed[index] = parameter
                 else:
                     added.append(f"{parameter}={decided.size}")
+            if task == "multiclass" and decided.size in ("0", "1"):
+                why = decided.size_why or decided.why
+                raise _Stop(f"task='multiclass' wants two classes at least, and {why}")
         if task != "multiclass" and self.has("top_k") and self.literal("top_k") is None:
             self.drop("top_k")
         if not decided.proof:
             why = "; ".join(dict.fromkeys(w for w in (decided.why, decided.size_why) if w))
             self.plan.note(f"task={task!r}, because {why}", Relation.ASSUMES)
         (self.plan.first if call.kind == "class" else self.plan.last).extend(added)
+
+    def counts_no_classes(self, task: str) -> bool:
+        """Use the metrics that need no number of classes: micro ones of 1.6.2 and later."""
+        call = self.call
+        plain = self.literal("average") in (_UNKNOWN, "micro") and not self.plan.target
+        given = [p for p in ("top_k", "ignore_index", "average") if self.has(p)]
+        able = call.family == "Accuracy" or (
+            call.kind == "class" and call.family in ("Precision", "Recall")
+        )
+        if not able or task != "multiclass" or not plain:
+            return False
+        if any(p != "average" and self.literal(p) is not None for p in given):
+            return False
+        for parameter in ("num_classes", "top_k", "ignore_index", "threshold"):
+            self.drop(parameter)
+        decided = _decide(call, self.evidence())
+        if not decided.proof and not self.evidence().proof:
+            self.plan.note(f"task={task!r}, because {decided.why}", Relation.ASSUMES)
+        added = [] if self.has("average") else [f"average={self.string('micro')}"]
+        package = f"{LIBRARY}.classification"
+        if call.kind == "class":
+            self.plan.target = f"{package}.Multiclass{call.family}"
+            self.plan.first.extend(added)
+        else:
+            self.plan.target = f"{LIBRARY}.functional.classification.multiclass_accuracy"
+            self.plan.last.extend(added)
+        self.plan.note("the micro average over classes needs no num_classes since 1.6.2")
+        return True
 
     def cast_scores(self, found: Evidence) -> None:
         """Turn integer scores, which 1.9 rejects, into floats where the metric is fed."""
@@ -1097,6 +1135,8 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
             "multiclass", size, False, found.why or "IoU scored class labels", size_why
         )
     task, why = found.task, found.why
+    if task is None and why and number != 1:
+        return _Decision(blocked=f"{why}, so the task is not one; make a metric for each")
     if family in _SCORED and (given is None or number is None):
         # Measured, 0.2 to 0.10: several classes raised without num_classes; labels were flattened.
         return _Decision("binary", "", True, "no num_classes is given")

@@ -42,7 +42,10 @@ def successor(dotted: str) -> Successor | None:
     if dotted in modules:
         return Successor(dotted, modules[dotted], "gone", True, "")
     if dotted == OLD_LIBRARY or dotted.startswith(OLD_LIBRARY + "."):
-        return Successor(dotted, "", "gone", False, "pytorch_lightning.metrics is gone since 1.5")
+        remark = "pytorch_lightning.metrics is gone since 1.5"
+        if ".sklearns" in dotted:
+            remark = "call scikit-learn on the predictions of the whole epoch"
+        return Successor(dotted, "", "gone", False, remark)
     return None
 
 

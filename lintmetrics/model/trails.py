@@ -51,14 +51,19 @@ class Spot:
     @property
     def key(self) -> tuple[ast.AST, str] | None:
         """What tells a variable's value here from another: its binding and its name."""
-        if not isinstance(self.expr, ast.Name):
+        root: ast.expr = self.expr
+        while isinstance(root, (ast.Attribute, ast.Subscript)):
+            if isinstance(root, ast.Subscript) and not isinstance(root.slice, ast.Constant):
+                return None
+            root = root.value
+        if not isinstance(root, ast.Name) or is_self(root):
             return None
-        made: ast.AST | None = self.made
-        function = self.module.enclosing_function(self.expr)
+        made: ast.AST | None = _binding(self.module, root, self.at)
+        function = self.module.enclosing_function(root)
         if made is None and function is not None:
-            bound = self.module.scope_of(function).get(self.expr.id)
+            bound = self.module.scope_of(function).get(root.id)
             made = bound if isinstance(bound, ast.arg) else None
-        return None if made is None else (made, self.expr.id)
+        return None if made is None else (made, ast.unparse(self.expr))
 
 
 def trail(module: Module, expr: ast.expr, at: ast.AST) -> Iterator[Spot]:
@@ -231,14 +236,17 @@ class Width:
         expr: the expression that gives it; ``module``: its file.
         function: the function that it is evaluated in.
         line: where the layer is made.
+        sure: it is the width of a layer, not only an argument that is called so.
     """
 
     expr: ast.expr
     module: Module
     function: ast.AST | None
     line: int
+    sure: bool = True
 
 
+_SAID = frozenset(("num_classes", "n_classes", "num_labels", "n_labels", "nb_classes"))
 _LAYERS = {
     "torch.nn.Linear": ("out_features", 1),
     "torch.nn.LazyLinear": ("out_features", 0),
@@ -350,5 +358,11 @@ def _made_width(value: ast.expr, module: Module, depth: int) -> Width | None:
             return _made_width(layer, module, depth + 1)
     net = module.resolve(value.func)
     if isinstance(net, ClassInfo):
-        return _network_width(value, module, net, depth + 1)
-    return None
+        found = _network_width(value, module, net, depth + 1)
+        if found is not None:
+            return found
+    said = next((k for k in value.keywords if k.arg in _SAID), None)
+    if said is None:
+        return None
+    sure = name.startswith(("torchvision.models.", "timm."))
+    return Width(said.value, module, module.enclosing_function(value), value.lineno, sure)
