@@ -7,15 +7,17 @@ Tables are read when first asked for, once.
 from __future__ import annotations
 
 import csv
+import pkgutil
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 
 def rows(table: str) -> list[dict[str, str]]:
     """Return the rows of one table of this package, such as ``"hooks"`` for ``hooks.csv``."""
-    text = resources.files(__name__).joinpath(f"{table}.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    # pkgutil reads out of a zip as importlib.resources does, and costs nothing to import.
+    data = pkgutil.get_data(__name__, f"{table}.csv")
+    assert data is not None
+    return list(csv.DictReader(data.decode("utf-8").splitlines()))
 
 
 # Averaging over batches -----------------------------------------------------------------------
