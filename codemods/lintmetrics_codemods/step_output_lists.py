@@ -130,6 +130,8 @@ class _Migration:
         """Stop at a use of the hook's name on something that cannot be told."""
         if end.name != end.stage.removed or reference.receiver != "other":
             return
+        if reference.function is end.function:
+            return  # A hook that hands on to a part of the module, not to itself.
         if reference.cls is not None and reference.cls.is_kind("Callback"):
             receiver = reference.node.value
             if isinstance(receiver, ast.Call) or not _looks_like_module(receiver):
@@ -224,13 +226,25 @@ class _Migration:
                 f"{self.start.name} becomes {hook}"
                 if self.start.name != hook
                 else f"{hook} loses its parameter"
-            ) + f"; the outputs are collected in self.{self.start.stage.outputs}"
+            ) + f"; the outputs are collected in self.{self._list_name()}"
+        if _returns_log(self.start.function):
+            text += (
+                "; the dict it returns has not been logged since Lightning 1.3, so what it names "
+                "there needs a self.log of its own"
+            )
         others = [end.spelled for end in self.ends if end != self.start]
         if others:
             text += f"; moved together with {', '.join(others[:4])}"
             if len(others) > 4:
                 text += f" and {len(others) - 4} more"
         return "; ".join([text, *dict.fromkeys(self.notes)])
+
+    def _list_name(self) -> str:
+        """Return the list that the hook that was found reads now."""
+        end = self.start
+        if end.alias is not None:
+            return STAGE_OF_HOOK[end.function.name].outputs
+        return self.twins.get(end, end).stage.outputs
 
     def _require_movable(self, end: EpochEnd) -> None:
         function, where = end.function, f"{end.spelled} at {end.module.source.path}:{end.line}"
@@ -786,9 +800,19 @@ def _text(module: Module, node: ast.AST) -> str:
 
 def _looks_like_module(receiver: ast.expr) -> bool:
     spelled = ast.unparse(receiver).lower()
-    return (
-        re.search(r"(?:^|[._])(?:pl_|lightning_)?(?:model|module|net|system|task)\w*$", spelled)
-        is not None
+    name = r"(?:^|[._])(?:pl_|lightning_)?(?:model|module|net|system)\w*$"
+    return re.search(name, spelled) is not None
+
+
+def _returns_log(function: FunctionNode) -> bool:
+    """Tell whether a hook returns the dict that Lightning logged until 1.2."""
+    return any(
+        isinstance(node, ast.Dict)
+        and any(
+            isinstance(key, ast.Constant) and key.value in ("log", "progress_bar")
+            for key in node.keys
+        )
+        for node in own_nodes(function)
     )
 
 

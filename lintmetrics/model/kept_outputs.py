@@ -19,7 +19,12 @@ from lintmetrics.model.epoch_hooks import (
     own_nodes,
     returns,
 )
-from lintmetrics.model.step_outputs import attribute_values, is_empty_list, is_plain_number
+from lintmetrics.model.step_outputs import (
+    assignments,
+    attribute_values,
+    is_empty_list,
+    is_plain_number,
+)
 from lintmetrics.project import ClassInfo, Module
 
 _MADE_IN = (
@@ -327,5 +332,30 @@ def graph_of(append: Append) -> ast.Name | None:
         values = append.value.elts
     for value in values:
         if isinstance(value, ast.Name) and value.id in returned:
-            return value
+            return value if _has_graph(append.function, value) else None
     return None
+
+
+_WITHOUT_GRAPH = ("Tensor", "tensor", "as_tensor", "detach", "item", "zeros", "ones", "full")
+
+
+def _has_graph(function: FunctionNode, value: ast.expr, depth: int = 4) -> bool:
+    """Tell whether a loss may carry a graph; one made from plain numbers does not."""
+    if not depth:
+        return True
+    if isinstance(value, ast.Name):
+        found = assignments(function, value.id)
+        return not found or any(
+            item is None or _has_graph(function, item, depth - 1) for item in found
+        )
+    if isinstance(value, ast.Dict):
+        return any(
+            _has_graph(function, item, depth - 1)
+            for key, item in zip(value.keys, value.values, strict=True)
+            if not (isinstance(key, ast.Constant) and key.value != "loss")
+        )
+    if isinstance(value, ast.Call):
+        func = value.func
+        name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        return name not in _WITHOUT_GRAPH
+    return True

@@ -515,7 +515,7 @@ def _is_filled(method: FunctionNode, attribute: str) -> bool:
 # Values of steps --------------------------------------------------------------------------------
 
 
-def _assignments(function: FunctionNode, name: str) -> list[ast.expr | None]:
+def assignments(function: FunctionNode, name: str) -> list[ast.expr | None]:
     """Return what a function assigns to a name; ``None`` for what is no plain assignment."""
     found: list[ast.expr | None] = []
     for node in own_nodes(function):
@@ -549,7 +549,7 @@ def may_be_none(cls: ClassInfo, step: FunctionNode, value: ast.expr, depth: int 
     if isinstance(value, ast.Name):
         return any(
             found is not None and may_be_none(cls, step, found, depth - 1)
-            for found in _assignments(step, value.id)
+            for found in assignments(step, value.id)
             if not isinstance(found, ast.Name)
         )
     if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)):
@@ -576,7 +576,7 @@ def is_mapping(step: FunctionNode, value: ast.expr) -> bool:
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
         return value.func.id in ("dict", "OrderedDict")
     if isinstance(value, ast.Name):
-        found = _assignments(step, value.id)
+        found = assignments(step, value.id)
         return bool(found) and all(
             item is not None and not isinstance(item, ast.Name) and is_mapping(step, item)
             for item in found
@@ -593,7 +593,7 @@ def is_tensor(cls: ClassInfo, step: FunctionNode, value: ast.expr) -> bool:
         return name.startswith("torch.")
     if not isinstance(value, ast.Name):
         return False
-    found = _assignments(step, value.id)
+    found = assignments(step, value.id)
     if found and all(
         item is not None and not isinstance(item, ast.Name) and is_tensor(cls, step, item)
         for item in found
@@ -632,7 +632,7 @@ def is_plain_number(step: FunctionNode, value: ast.expr) -> bool:
     if isinstance(value, ast.BinOp):
         return is_plain_number(step, value.left) and is_plain_number(step, value.right)
     if isinstance(value, ast.Name):
-        found = _assignments(step, value.id)
+        found = assignments(step, value.id)
         return bool(found) and all(
             item is not None and not isinstance(item, ast.Name) and is_plain_number(step, item)
             for item in found

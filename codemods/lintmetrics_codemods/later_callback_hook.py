@@ -1,0 +1,40 @@
+"""A callback's hook under the name of the next one, which runs behind the module's."""
+
+from __future__ import annotations
+
+from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
+from lintmetrics.config import Settings
+from lintmetrics.edits import Editor
+from lintmetrics.model.callback_reads import EarlyRead
+from lintmetrics.rule import Finding
+
+
+class LaterCallbackHook(Codemod):
+    """The hook behind the one that comes too early."""
+
+    codes = ("LM207",)
+
+    def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
+        """Plan the new name, where nothing else has it."""
+        read = finding.subject
+        assert isinstance(read, EarlyRead)
+        cls, where = read.cls, f"{read.module.source.path}:{read.function.lineno}"
+        if read.later is None:
+            return Blocked(
+                "no hook of a callback runs behind the module's on_train_epoch_end; log "
+                f'"{read.key}" in a step or read it in on_train_epoch_start of the next epoch'
+            )
+        relatives = (*cls.mro(), *cls.subclasses)
+        for relative in relatives:
+            if read.later in relative.namespace:
+                return Blocked(f"{relative.node.name} has a {read.later} of its own; merge the two")
+            if relative is not cls and read.hook in relative.namespace:
+                return Blocked(f"{relative.node.name} has the hook at {where} too; rename both")
+        editor = Editor()
+        editor.rename_function(read.module, read.function, read.later)
+        return Fix(
+            Relation.CORRECTS,
+            f'{read.later} reads "{read.key}" of this epoch, where {read.hook} read that of the '
+            "epoch before",
+            editor.edits,
+        )

@@ -1,0 +1,137 @@
+"""Callbacks that read logged numbers in a hook that Lightning 2 runs before the module's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from lintmetrics.edits import FunctionNode
+from lintmetrics.model.epoch_hooks import STAGES, Stage, own_epoch_end
+from lintmetrics.project import ClassInfo, Module, Project
+
+_METRICS = ("callback_metrics", "logged_metrics", "progress_bar_metrics")
+_EPOCH_END = re.compile(r"_epoch_end\b")
+
+
+@dataclass(frozen=True)
+class EarlyRead:
+    """A key that a callback reads in a hook, and the module hook that logs it afterwards."""
+
+    cls: ClassInfo
+    stage: Stage
+    function: FunctionNode
+    place: ast.expr
+    key: str
+    logged_by: str
+
+    @property
+    def module(self) -> Module:
+        """The file it stands in."""
+        return self.cls.module
+
+    @property
+    def node(self) -> ast.AST:
+        """The hook of the callback."""
+        return self.function
+
+    @property
+    def hook(self) -> str:
+        """The name of the hook."""
+        return self.stage.hook
+
+    @property
+    def later(self) -> str | None:
+        """The next hook that a callback has, which sees the number; none behind training."""
+        return None if self.stage.loop == "train" else f"on_{self.stage.loop}_end"
+
+
+def early_reads(cls: ClassInfo) -> Iterator[EarlyRead]:
+    """Yield the first read of each hook of a callback that comes too early."""
+    if not any(stage.hook in cls.methods for stage in STAGES) or not cls.is_kind("Callback"):
+        return
+    for stage in STAGES:
+        function = cls.methods.get(stage.hook)
+        if function is None:
+            continue
+        for place, key in _reads(function):
+            logged_by = _logged(cls.module.project).get((stage.hook, key))
+            if logged_by is not None:
+                yield EarlyRead(cls, stage, function, place, key, logged_by)
+                break
+
+
+def _reads(function: FunctionNode) -> Iterator[tuple[ast.expr, str]]:
+    names: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and _is_metrics(node.value, names):
+            names.update(t.id for t in node.targets if isinstance(t, ast.Name))
+    for node in ast.walk(function):
+        key: ast.expr | None = None
+        if isinstance(node, ast.Subscript) and _is_metrics(node.value, names):
+            key = node.slice
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "get"
+            and node.args
+            and _is_metrics(node.func.value, names)
+        ):
+            key = node.args[0]
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            assert isinstance(node, ast.expr)
+            yield node, key.value
+
+
+def _is_metrics(node: ast.expr, names: set[str]) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in names
+    return isinstance(node, ast.Attribute) and node.attr in _METRICS
+
+
+_tables: WeakKeyDictionary[Project, dict[tuple[str, str], str]] = WeakKeyDictionary()
+
+
+def _logged(project: Project) -> dict[tuple[str, str], str]:
+    """Return ``(hook, key)`` of every key that modules log in epoch-end hooks, with the hook."""
+    table = _tables.get(project)
+    if table is not None:
+        return table
+    table = _tables[project] = {}
+    elsewhere: set[str] = set()
+    for module in project.mentioning(_EPOCH_END):
+        for cls in module.classes:
+            if not cls.is_lightning:
+                continue
+            for name, method in cls.methods.items():
+                for key in _keys(method):
+                    hook = next((s for s in STAGES if name in (s.hook, s.removed)), None)
+                    if hook is None:
+                        elsewhere.add(key)
+                    elif own_epoch_end(cls, name) is not None:
+                        table.setdefault((hook.hook, key), f"{cls.node.name}.{name}")
+    for place in [place for place in table if place[1] in elsewhere]:
+        # Logged in a step as well: what the callback reads cannot be told.
+        del table[place]
+    return table
+
+
+def _keys(method: FunctionNode) -> Iterator[str]:
+    for node in ast.walk(method):
+        if not (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "self"
+            and node.args
+        ):
+            continue
+        given = node.args[0]
+        if node.func.attr == "log" and isinstance(given, ast.Constant):
+            yield str(given.value)
+        elif node.func.attr == "log_dict" and isinstance(given, ast.Dict):
+            for key in given.keys:
+                if isinstance(key, ast.Constant):
+                    yield str(key.value)
