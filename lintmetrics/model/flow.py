@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -43,7 +43,8 @@ from lintmetrics.model.values import (
 from lintmetrics.project import ClassInfo, External, FunctionInfo, Module, ModuleName
 
 _DEPTH = 8  # Calls followed into each other.
-_BUDGET = 20_000  # Expressions looked at for one hook.
+_BUDGET = 100_000  # Expressions looked at for one hook,
+_TOTAL = 300_000  # and for all hooks of a class.
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11.
 _LOSS = re.compile(r"loss|objective|criterion|(?:^|[_/.\-])(?:nll|kld?|elbo)(?:$|[_/.\-])", re.I)
 _SETUP = ("__init__", "setup", "configure_model", "on_fit_start", "on_train_start")
@@ -226,6 +227,28 @@ class _Budget(Exception):
     pass
 
 
+class _Names(dict[str, Value]):
+    """Names with their values, and which of them were set or deleted since this copy was made.
+
+    Branches are joined by what they touched, so that a long function costs no more per line.
+    """
+
+    __slots__ = ("touched",)
+
+    def __init__(self, names: Iterable[tuple[str, Value]] | dict[str, Value] = ()) -> None:
+        super().__init__(names)
+        self.touched: dict[str, None] = {}
+
+    def __setitem__(self, name: str, value: Value) -> None:
+        self.touched[name] = None
+        super().__setitem__(name, value)
+
+    def forget(self, name: str) -> None:
+        """Delete a name."""
+        self.touched[name] = None
+        super().pop(name, None)
+
+
 @dataclass
 class _Frame:
     """One function being run: its names, and where its ``super()`` starts."""
@@ -233,7 +256,7 @@ class _Frame:
     module: Module
     function: FunctionNode | None
     owner: ClassInfo | None
-    names: dict[str, Value]
+    names: _Names
     returned: list[Value] = field(default_factory=list)
     returns: list[ast.Return] = field(default_factory=list)
     conditions: int = 0
@@ -250,7 +273,7 @@ class LightningClass:
 
     def __init__(self, cls: ClassInfo) -> None:
         self.cls = cls
-        self.attributes: dict[str, Value] = {}
+        self.attributes = _Names()
         self.uses: list[MetricUse] = []
         self.appends: list[Append] = []
         self._means: dict[tuple[int, int], BatchMean] = {}
@@ -259,6 +282,7 @@ class LightningClass:
         self._hook = ""
         self._depth = 0
         self._spent = 0
+        self._total = 0
         self._running: list[ast.AST] = []
         self._calls: list[tuple[_Frame, ast.Call]] = []
         self._loops = 0
@@ -346,11 +370,12 @@ class LightningClass:
             return
         self._hook = name
         self._depth = 0
+        self._total += self._spent
         self._spent = 0
         self._running = []
         self._calls = []
         self._loops = 0
-        saved = dict(self.attributes)
+        saved = _Names(self.attributes)
         arguments: list[Value] = []
         if hooks.is_batch_hook(name):
             arguments = [Number(Form.DATA), UNKNOWN]
@@ -366,7 +391,7 @@ class LightningClass:
             self.returned[name] = self._enter(info, arguments, {}, True)
         if name not in _SETUP:
             # What a hook assigns is not what the next hook finds: keep what setup made.
-            self.attributes = {**self.attributes, **saved}
+            self.attributes = _Names({**self.attributes, **saved})
 
     def _enter(
         self,
@@ -380,7 +405,7 @@ class LightningClass:
         node = info.node
         if self._depth >= _DEPTH or self._running.count(node) > 1:
             return UNKNOWN
-        names: dict[str, Value] = dict(closure)
+        names = _Names(closure)
         parameters = [*node.args.posonlyargs, *node.args.args]
         static = any(
             isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list
@@ -500,7 +525,7 @@ class LightningClass:
         elif isinstance(node, ast.Delete):
             for target in node.targets:
                 if isinstance(target, ast.Name):
-                    frame.names.pop(target.id, None)
+                    frame.names.forget(target.id)
 
     def _running_total(self, frame: _Frame, node: ast.Assign) -> Value | None:
         """Return what ``total = total + x`` gives in a loop over step outputs."""
@@ -533,15 +558,14 @@ class LightningClass:
 
     def _branches(self, frame: _Frame, bodies: Sequence[Sequence[ast.stmt]], always: bool) -> None:
         """Run bodies of which any may run, and join what the names then stand for."""
-        before = dict(frame.names)
-        attributes = dict(self.attributes)
-        ends: list[tuple[dict[str, Value], dict[str, Value]]] = []
+        before, attributes = frame.names, self.attributes
+        ends: list[tuple[_Names, _Names]] = []
         if not always:
-            ends.append((before, attributes))
+            ends.append((_Names(before), _Names(attributes)))
         frame.conditions += 1
         for body in bodies:
-            frame.names = dict(before)
-            self.attributes = dict(attributes)
+            frame.names = _Names(before)
+            self.attributes = _Names(attributes)
             try:
                 self._block(frame, body)
             except _Return:
@@ -550,25 +574,24 @@ class LightningClass:
         frame.conditions -= 1
         if not ends:
             raise _Return
-        frame.names = self._join([names for names, _ in ends])
-        self.attributes = self._join([held for _, held in ends])
+        frame.names = self._join(before, [names for names, _ in ends])
+        self.attributes = self._join(attributes, [held for _, held in ends])
 
     @staticmethod
-    def _join(ends: list[dict[str, Value]]) -> dict[str, Value]:
-        if len(ends) == 1:
-            return ends[0]
-        joined: dict[str, Value] = {}
-        for names in ends:
-            for name in names:
-                if name not in joined:
-                    values = [end[name] for end in ends if name in end]
-                    first = values[0]
-                    joined[name] = (
-                        first
-                        if all(value is first or value == first for value in values[1:])
-                        else operations.join(values)
-                    )
-        return joined
+    def _join(before: _Names, ends: list[_Names]) -> _Names:
+        """Return the names before some branches as they are after any of them."""
+        for name in dict.fromkeys(name for end in ends for name in end.touched):
+            values = [end[name] for end in ends if name in end]
+            if not values:
+                before.forget(name)
+                continue
+            first = values[0]
+            before[name] = (
+                first
+                if all(value is first or value == first for value in values[1:])
+                else operations.join(values)
+            )
+        return before
 
     def _for(self, frame: _Frame, node: ast.For | ast.AsyncFor) -> None:
         iterable = self._eval(frame, node.iter)
@@ -589,7 +612,7 @@ class LightningClass:
         self._loops += 1
         self._branches(frame, [node.body], always=False)
         self._loops -= 1
-        frame.names.pop("\0loop", None)
+        frame.names.forget("\0loop")
         if outer is not None:
             frame.names["\0loop"] = outer
         self._block(frame, node.orelse)
@@ -615,7 +638,7 @@ class LightningClass:
 
     def _eval(self, frame: _Frame, node: ast.expr) -> Value:
         self._spent += 1
-        if self._spent > _BUDGET:
+        if self._spent > _BUDGET or self._spent + self._total > _TOTAL:
             raise _Budget
         method = getattr(self, f"_eval_{type(node).__name__.lower()}", None)
         if method is None:
@@ -823,7 +846,7 @@ class LightningClass:
         first, *rest = generators
         iterable = self._eval(frame, first.iter)
         items = operations.items_of(iterable)
-        saved = dict(frame.names)
+        saved, frame.names = frame.names, _Names(frame.names)
         try:
             if items is not None and len(items) <= 12 and not rest and not first.ifs:
                 known = []
