@@ -1,0 +1,368 @@
+"""Wrong numbers are fixed as a careful person would, or the reason is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent, indent
+
+import projects
+import pytest
+
+from lintmetrics.codemod import Relation
+from lintmetrics.diagnostics import Diagnostic
+
+FAMILY = ("LM101", "LM102", "LM103", "LM104")
+
+_HEAD = """
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+import torchmetrics
+from scipy.stats import pearsonr
+from sklearn.metrics import f1_score as sk_f1, roc_auc_score
+from torchmetrics.functional import auroc, f1_score
+
+
+class Model(pl.LightningModule):
+    def __init__(self, net, num_classes=3):
+        super().__init__()
+        self.net = net
+        self.num_classes = num_classes
+"""
+_F1 = 'torchmetrics.F1Score(task="binary")'
+
+
+def model(*methods: str, init: str = "") -> str:
+    text = _HEAD + indent(dedent(init).strip("\n"), "        ").rstrip() + "\n"
+    for method in methods:
+        text += "\n" + indent(dedent(method).strip("\n"), "    ") + "\n"
+    return text
+
+
+def step(lines: str, hook: str = "validation_step", extra: str = "") -> str:
+    head = f"def {hook}(self, batch, batch_idx{extra}):\n    x, y = batch\n    p = self.net(x)\n"
+    return head + indent(dedent(lines).strip("\n"), "    ")
+
+
+def fixed(folder: Path, text: str) -> tuple[list[Diagnostic], str]:
+    """Return what was found before, and the text after every fix was made."""
+    projects.written(folder, {"model.py": text})
+    before = projects.check(folder, *FAMILY)
+    report = projects.fix(folder, *FAMILY)
+    assert not report.failures
+    assert not report.failed
+    after = (folder / "model.py").read_text(encoding="utf-8")
+    compile(after, "model.py", "exec")
+    assert projects.fix(folder, *FAMILY).after == {}, "the second run changes something"
+    return before.diagnostics, after
+
+
+def changed(before: str, after: str) -> tuple[list[str], list[str]]:
+    """Return the lines that went and the lines that came, without indentation and imports."""
+    old, new = before.splitlines(), after.splitlines()
+    went = [line.strip() for line in old if line not in new]
+    came = [line.strip() for line in new if line not in old]
+    return [w for w in went if "import" not in w], [c for c in came if "import" not in c]
+
+
+_CASES: dict[str, tuple[str, str, list[str]]] = {
+    "functional": (
+        "",
+        'self.log("val_auroc", auroc(p, y, task="binary"), prog_bar=True, batch_size=len(y))',
+        [
+            'self.val_auroc = torchmetrics.AUROC(task="binary")',
+            "self.val_auroc.update(p, y)",
+            'self.log("val_auroc", self.val_auroc, prog_bar=True)',
+        ],
+    ),
+    "both levels": (
+        "",
+        'self.log("val/f1", f1_score(p, y, task="binary"), on_step=True, on_epoch=True)',
+        [
+            f"self.val_f1 = {_F1}",
+            "self.val_f1(p, y)",
+            'self.log("val/f1", self.val_f1, on_step=True, on_epoch=True)',
+        ],
+    ),
+    "the key names no stage": (
+        "",
+        'self.log("f1", f1_score(p, y, task="binary").item(), sync_dist=True)',
+        [f"self.val_f1 = {_F1}", "self.val_f1.update(p, y)", 'self.log("f1", self.val_f1)'],
+    ),
+    "the name is taken": (
+        "self.val_f1 = None",
+        'self.log("val_f1", f1_score(p, y, task="binary"))',
+        [
+            f"self.val_f1_metric = {_F1}",
+            "self.val_f1_metric.update(p, y)",
+            'self.log("val_f1", self.val_f1_metric)',
+        ],
+    ),
+    "local": (
+        "",
+        'f1 = f1_score(p, y, task="binary")\nself.log("val_f1", f1)',
+        [f"self.val_f1 = {_F1}", "self.val_f1.update(p, y)", 'self.log("val_f1", self.val_f1)'],
+    ),
+    "local that is read": (
+        "",
+        'f1 = f1_score(p, y, task="binary")\nself.log("val_f1", f1)\nreturn f1',
+        [f"self.val_f1 = {_F1}", "self.val_f1.update(p, y)", 'self.log("val_f1", self.val_f1)'],
+    ),
+    "arguments": (
+        "",
+        'self.log("val_f1", f1_score(p, y, task="multiclass", num_classes=self.num_classes, '
+        'average="macro"))',
+        [
+            "self.val_f1 = torchmetrics.F1Score(",
+            'task="multiclass", num_classes=self.num_classes, average="macro"',
+            ")",
+            "self.val_f1.update(p, y)",
+            'self.log("val_f1", self.val_f1)',
+        ],
+    ),
+    "dict": (
+        "",
+        'self.log_dict({"val_f1": f1_score(p, y, task="binary"), "n": 1.0}, batch_size=4)',
+        [
+            f"self.val_f1 = {_F1}",
+            "self.val_f1.update(p, y)",
+            'self.log_dict({"val_f1": self.val_f1, "n": 1.0}, batch_size=4)',
+        ],
+    ),
+    "scikit-learn": (
+        "",
+        'self.log("val_f1", sk_f1(y.cpu().numpy(), (p > 0.5).cpu().numpy()))',
+        [
+            "self.val_f1 = torchmetrics.classification.BinaryF1Score()",
+            "self.val_f1.update(p > 0.5, y.int())",
+            'self.log("val_f1", self.val_f1)',
+        ],
+    ),
+    "arrays stay arrays": (
+        "",
+        'labels = y.cpu().numpy()\nself.log("val_auc", roc_auc_score(labels, p.cpu()))',
+        [
+            "self.val_auc = torchmetrics.classification.BinaryAUROC()",
+            "self.val_auc.update(p, torch.as_tensor(labels, device=self.device).int())",
+            'self.log("val_auc", self.val_auc)',
+        ],
+    ),
+    "scipy": (
+        "",
+        'self.log("val_r", pearsonr(p.cpu().numpy(), y.cpu().numpy())[0])',
+        [
+            "self.val_r = torchmetrics.regression.PearsonCorrCoef()",
+            "self.val_r.update(p, y)",
+            'self.log("val_r", self.val_r)',
+        ],
+    ),
+    "root": (
+        "self.loss = torch.nn.MSELoss()",
+        'mse = self.loss(p, y)\nself.log("val_loss", mse)\nself.log("val_rmse", mse ** 0.5)',
+        [
+            "self.val_rmse = torchmetrics.MeanSquaredError(squared=False)",
+            "self.val_rmse.update(p, y)",
+            'self.log("val_rmse", self.val_rmse)',
+        ],
+    ),
+    "forward": (
+        f"self.f1 = {_F1}",
+        'self.log("val_f1", self.f1(p, y), on_epoch=True, sync_dist=True)',
+        ["self.f1(p, y)", 'self.log("val_f1", self.f1, on_epoch=True)'],
+    ),
+    "forward, local": (
+        f"self.f1 = {_F1}",
+        'score = self.f1(p, y)\nself.log("val_f1", score)',
+        ["self.f1(p, y)", 'self.log("val_f1", self.f1)'],
+    ),
+    "forward, local that is read": (
+        f"self.f1 = {_F1}",
+        'score = self.f1(p, y)\nself.log("val_f1", score)\nprint(score)',
+        ['self.log("val_f1", self.f1)'],
+    ),
+    "collection": (
+        f'self.m = torchmetrics.MetricCollection({{"f1": {_F1}}}, prefix="val_")',
+        "scores = self.m(p, y)\nself.log_dict(scores)",
+        ["self.m(p, y)", "self.log_dict(self.m)"],
+    ),
+    "compute": (
+        f"self.f1 = {_F1}",
+        'self.f1.update(p, y)\nself.log("val_f1", self.f1.compute())',
+        ['self.log("val_f1", self.f1)'],
+    ),
+    "compute at both levels": (
+        f"self.f1 = {_F1}",
+        'self.f1.update(p, y)\nself.log("val_f1", self.f1.compute(), on_step=True, on_epoch=True)',
+        ["self.f1(p, y)", 'self.log("val_f1", self.f1, on_step=True, on_epoch=True)'],
+    ),
+    "compute and reset": (
+        f"self.f1 = {_F1}",
+        'self.f1.update(p, y)\nf1 = self.f1.compute()\nself.log("val_f1", f1)\nself.f1.reset()',
+        ['self.log("val_f1", self.f1)'],
+    ),
+}
+
+
+@pytest.mark.parametrize(("init", "lines", "came"), _CASES.values(), ids=_CASES)
+def test_the_object_is_written(init: str, lines: str, came: list[str], tmp_path: Path) -> None:
+    text = model(step(lines), init=init)
+    _, after = fixed(tmp_path, text)
+    assert changed(text, after)[1] == came
+
+
+def test_a_shared_step_gets_an_object_for_each_key(tmp_path: Path) -> None:
+    text = model(
+        """
+        def _shared(self, batch, stage):
+            x, y = batch
+            self.log(f"{stage}_auroc", auroc(self.net(x), y, task="binary"))
+
+        def training_step(self, batch, batch_idx):
+            self._shared(batch, "train")
+
+        def validation_step(self, batch, batch_idx):
+            self._shared(batch, "val")
+        """
+    )
+    _, after = fixed(tmp_path, text)
+    assert changed(text, after)[1] == [
+        "self.auroc = torch.nn.ModuleDict(",
+        '{key: torchmetrics.AUROC(task="binary") for key in ("train_auroc", "val_auroc")}',
+        ")",
+        'self.auroc[f"{stage}_auroc"](self.net(x), y)',
+        'self.log(f"{stage}_auroc", self.auroc[f"{stage}_auroc"])',
+    ]
+
+
+def test_stages_that_share_an_object_get_their_own(tmp_path: Path) -> None:
+    text = model(
+        step('self.log("train_f1", self.f1(p, y), on_epoch=True)', "training_step"),
+        step('self.log("val_f1", self.f1(p, y))'),
+        init=f"self.f1 = {_F1}",
+    )
+    _, after = fixed(tmp_path, text)
+    assert changed(text, after)[1] == [
+        f"self.val_f1 = {_F1}",
+        "self.f1(p, y)",
+        'self.log("train_f1", self.f1, on_epoch=True)',
+        "self.val_f1(p, y)",
+        'self.log("val_f1", self.val_f1)',
+    ]
+
+
+def test_validation_and_test_get_objects_of_their_own(tmp_path: Path) -> None:
+    line = 'self.log("f1", f1_score(p, y, task="binary"))'
+    text = model(step(line), step(line, "test_step"))
+    _, after = fixed(tmp_path, text)
+    assert f"self.val_f1 = {_F1}" in after
+    assert f"self.test_f1 = {_F1}" in after
+    assert "import auroc\n" in after, "the import lost its last reader"
+
+
+def test_helpers_hand_the_object_on(tmp_path: Path) -> None:
+    text = model(
+        """
+        def scores(self, p, y):
+            return {"f1": f1_score(p, y, task="binary")}
+
+        def _log(self, key, value):
+            self.log(key, value, prog_bar=True)
+        """,
+        step('self.log_dict(self.scores(p, y))\nself._log("auc", auroc(p, y, task="binary"))'),
+    )
+    _, after = fixed(tmp_path, text)
+    assert 'return {"f1": self.val_f1}' in after
+    assert 'self._log("auc", self.val_auc)' in after
+
+
+def test_a_class_without_init_gets_one(tmp_path: Path) -> None:
+    text = (
+        "import lightning.pytorch as pl\nfrom torchmetrics.functional import auroc\n\n\n"
+        "class Model(pl.LightningModule):\n"
+        + indent(step('self.log("val_auc", auroc(p, y, task="binary"))'), "    ")
+    )
+    _, after = fixed(tmp_path, text)
+    assert 'super().__init__(*args, **kwargs)\n        self.val_auc = AUROC(task="binary")' in after
+
+
+_ASSUMED = {
+    "number of classes": 'self.log("k", sk_f1(y.cpu(), p.argmax(1).cpu(), average="macro"))',
+    "two classes": 'self.log("k", roc_auc_score(y.cpu(), p.cpu()))',
+}
+
+
+@pytest.mark.parametrize("lines", _ASSUMED.values(), ids=_ASSUMED)
+def test_what_is_not_proven_is_assumed(lines: str, tmp_path: Path) -> None:
+    before, _ = fixed(tmp_path, model(step(lines)))
+    (only,) = before
+    assert only.fix is not None
+    assert only.fix.relation is Relation.ASSUMES
+    assert "assumes" in only.fix.message
+
+
+def test_one_dataloader_is_assumed_of_a_step_that_ignores_its_index(tmp_path: Path) -> None:
+    line = 'self.log("k", auroc(p, y, task="binary"))'
+    before, _ = fixed(tmp_path, model(step(line, extra=", dataloader_idx=0")))
+    (only,) = before
+    assert only.fix is not None
+    assert "one dataloader" in only.fix.message
+
+
+_BLOCKED = {
+    "several dataloaders": (
+        model(step('self.log("k", auroc(p, y, task="binary"))', extra=", dataloader_idx")),
+        "dataloader",
+    ),
+    "no task": (model(step('self.log("k", auroc(p, y), on_epoch=True)')), "task"),
+    "value of the step": (
+        model(
+            step(
+                'n = len(x)\nself.log("k", f1_score(p, y, task="multiclass", num_classes=n, '
+                'average="macro"))'
+            )
+        ),
+        "worked out in the step",
+    ),
+    "scaled": (model(step('self.log("k", 100 * auroc(p, y, task="binary"))')), "goes through"),
+    "rebound": (
+        model(step('a = auroc(p, y, task="binary")\na = a * 1\nself.log("k", a)')),
+        "more than one value",
+    ),
+    "under a condition": (
+        model(step('a = auroc(p, y, task="binary")\nif batch_idx > 3:\n    self.log("k", a)')),
+        "another condition",
+    ),
+    "in a loop": (
+        model(step('for i in range(99):\n    self.log(f"k", auroc(p, y, task="binary"))')),
+        "loop",
+    ),
+    "plain dict": (
+        model(step('self.log("k", self.m["f1"](p, y))'), init=f'self.m = {{"f1": {_F1}}}'),
+        "plain dict",
+    ),
+    "reset elsewhere": (
+        model(
+            step('self.log("k", self.f1(p, y))'),
+            "def on_validation_epoch_end(self):\n    self.f1.reset()",
+            init=f"self.f1 = {_F1}",
+        ),
+        "reset at line",
+    ),
+    "by hand": (
+        model(step('self.log("ppl", torch.exp(F.cross_entropy(p, y)))')),
+        "MeanMetric",
+    ),
+    "unknown argument": (
+        model(step('self.log("k", sk_f1(y.cpu(), p.cpu(), sample_weight=x))')),
+        "sample_weight",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), _BLOCKED.values(), ids=_BLOCKED)
+def test_what_a_person_must_decide_is_said(text: str, reason: str, tmp_path: Path) -> None:
+    before, after = fixed(tmp_path, text)
+    assert after == dedent(text)
+    (only,) = before
+    assert only.fix is None
+    assert reason in only.blocked
