@@ -6,6 +6,7 @@ import ast
 import io
 import re
 import tokenize
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
@@ -28,11 +29,17 @@ from lintmetrics.model.epoch_hooks import (
 )
 from lintmetrics.model.epoch_reductions import Column, Logged, Path, Reader, Reading, Term
 from lintmetrics.model.flow import BatchMean, LightningClass
-from lintmetrics.model.step_outputs import attribute_values, dataloader_parameter
+from lintmetrics.model.step_outputs import (
+    attribute_values,
+    dataloader_parameter,
+    is_mapping,
+    is_tensor,
+)
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
 
 _TENSOR_ENDS = ("detach", "cpu", "numpy", "item", "tolist", "cuda", "clone", "data")
+_CHEAP = ("float", "long", "int", "bool", "squeeze", "unsqueeze", "view", "reshape", "flatten")
 _OFF_DEVICE = ("cpu", "numpy", "item", "tolist")
 _PRAGMA = re.compile(r"#\s*(?:type:|noqa|pylint:|pyright:|mypy:|fmt:)")
 
@@ -98,8 +105,8 @@ class _Move:
         self.corrected: list[str] = []
         self.made: set[str] = set()
         self.attributes: dict[tuple[object, ...], str] = {}
-        self.calls: list[ast.Call] = []
         self.locals: dict[str, str] = {}
+        self.hints: dict[Path, str] = {}
         self.hook_goes = False
 
     # The two plans ----------------------------------------------------------------------------
@@ -140,7 +147,6 @@ class _Move:
             self.editor.drop_parameter(self.module, self.hook, name)
         else:
             self._remove_hook()
-        self._remove_imports()
         return self._fix()
 
     def mean(self, mean: BatchMean) -> Fix:
@@ -304,9 +310,11 @@ class _Move:
             raise CannotEdit(f"self.{attribute} is filled by parts")
         return attribute, _Source(step, statement, calls[0].args[0])
 
-    def _read(self, is_outputs: object) -> Reading:
+    def _read(self, is_outputs: Callable[[ast.expr], bool]) -> Reading:
         means = frozenset(id(mean.node) for mean in self.model.batch_means)
-        return Reader(self.module, self.hook, is_outputs, means).read()  # type: ignore[arg-type]
+        found = Reader(self.module, self.hook, is_outputs, means).read()
+        self.hints = found.names
+        return found
 
     def _require_no_return(self, reading: Reading) -> None:
         for statement in reading.kept:
@@ -435,8 +443,6 @@ class _Move:
         self.lines += _call_lines(
             "self.log", [key, f"self.{attribute}", *self._options(item, True)]
         )
-        if isinstance(term.node, ast.Call):
-            self.calls.append(term.node)
 
     def _attribute(self, item: Logged, given: tuple[str, ...]) -> str:
         metric = item.term.metric
@@ -512,7 +518,12 @@ class _Move:
 
     def _spell(self, path: Path, source: _Source, on_device: bool) -> str:
         """Return how the step can name a part of its output just before it gives it away."""
-        if self.stage is TRAINING and path == ("loss",) and not _holds_parts(source.value):
+        if self.stage is TRAINING and not is_mapping(source.step, source.value):
+            # Lightning 1 made {"loss": loss} of a tensor.
+            if path != ("loss",) or not is_tensor(self.cls, source.step, source.value):
+                raise CannotEdit(
+                    f"it cannot be told whether {self.stage.step} returns a tensor or a dict"
+                )
             path = ()
         if path in self.spelled:
             return self.spelled[path]
@@ -520,8 +531,8 @@ class _Move:
         if part is None:
             text = self._output(source) + "".join(f"[{_key(piece)}]" for piece in path)
         else:
-            inner, ends = _bare(part)
-            if on_device and (set(ends) & set(_OFF_DEVICE) or self._is_off_device(inner, source)):
+            inner, _ = _bare(part)
+            if on_device and self._is_off_device(inner, source):
                 raise CannotEdit(
                     f"`{self.module.source.segment(part)}` at line {part.lineno} has left the "
                     "device of the module; a Metric object needs it there"
@@ -535,7 +546,8 @@ class _Move:
         if _is_plain(expr):
             return text
         # The value is made in the output itself: it gets a name, so that it is made once.
-        wanted = str(path[-1]) if path and isinstance(path[-1], str) else "value"
+        wanted = str(path[-1]) if path and isinstance(path[-1], str) else ""
+        wanted = wanted or self.hints.get(path, "value")
         name = self._free_local(wanted, source)
         self.editor.insert_before(self.module, source.statement, [f"{name} = {_joined(text)}"], -3)
         self.editor.replace(self.module, expr, name)
@@ -619,26 +631,6 @@ class _Move:
         end = source.line_end(source.end(self.hook))
         self.editor.replace_range(self.module, start, end, "")
 
-    def _remove_imports(self) -> None:
-        """Remove imports of metric functions that nothing uses any more."""
-        gone = {id(node) for node in ast.walk(self.hook)}
-        for call in self.calls:
-            root: ast.expr = call.func
-            while isinstance(root, ast.Attribute):
-                root = root.value
-            if not isinstance(root, ast.Name):
-                continue
-            used = any(
-                isinstance(node, ast.Name) and node.id == root.id and id(node) not in gone
-                for node in ast.walk(self.module.tree)
-            )
-            again = any(re.search(rf"\b{root.id}\b", line) for line in (*self.init, *self.lines))
-            if used or again or root.id in _exported(self.module):
-                continue
-            for item in self.module.imports:
-                if item.bound == root.id and item.statement in self.module.tree.body:
-                    self.editor.remove_import(self.module, item.statement, root.id)
-
     def _is_private(self, attribute: str) -> bool:
         """Tell whether a list is only made, filled, read by this hook and emptied."""
         for cls in family(self.cls):
@@ -717,13 +709,6 @@ def _key(piece: str | int) -> str:
     return f'"{piece}"' if isinstance(piece, str) else str(piece)
 
 
-def _holds_parts(value: ast.expr) -> bool:
-    """Tell whether a value is a dict or tuple, or a name or call that may be one."""
-    return not isinstance(value, (ast.BinOp, ast.Name)) or (
-        isinstance(value, ast.Name) and "loss" not in value.id
-    )
-
-
 def _part(value: ast.expr, path: Path) -> tuple[ast.expr | None, Path]:
     """Return the expression that a display has at a path, and what is left of the path."""
     rest = path
@@ -785,16 +770,14 @@ def _is_plain(expr: ast.expr) -> bool:
         return _is_plain(expr.value)
     if isinstance(expr, ast.Subscript):
         return _is_plain(expr.value) and isinstance(expr.slice, (ast.Constant, ast.Name))
+    if isinstance(expr, ast.Call) and isinstance(expr.func, ast.Attribute):
+        # Casts and views.
+        cheap = expr.func.attr in _CHEAP and not expr.keywords
+        return cheap and _is_plain(expr.func.value) and all(_is_number(a) for a in expr.args)
     return False
 
 
-def _exported(module: Module) -> set[str]:
-    for statement in module.tree.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            if statement.targets[0].id == "__all__":
-                return {
-                    str(node.value)
-                    for node in ast.walk(statement.value)
-                    if isinstance(node, ast.Constant)
-                }
-    return set()
+def _is_number(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp):
+        node = node.operand
+    return isinstance(node, ast.Constant)

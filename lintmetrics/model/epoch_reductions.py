@@ -89,6 +89,8 @@ class Reading:
         cleared: statements that empty the list of outputs.
         kept: all other statements, in order; ``needing``: those of them that read terms.
         reasons: for statements in ``needing``, why they could not be read.
+        returned: the last ``return``; ``returned_items``: the terms of the dict it returns.
+        names: what the hook calls a part of the outputs.
     """
 
     logged: list[Logged] = field(default_factory=list)
@@ -100,6 +102,7 @@ class Reading:
     reasons: list[str] = field(default_factory=list)
     returned: ast.Return | None = None
     returned_items: list[tuple[str, ast.expr, Term]] = field(default_factory=list)
+    names: dict[Path, str] = field(default_factory=dict)
 
 
 class CannotRead(Exception):
@@ -198,6 +201,8 @@ class Reader:
                 term = self.term(value)
                 if term is not None:
                     column = replace(term.column, name=target.id)
+                    if len(column.pieces) == 1 and not isinstance(column.pieces[0], str):
+                        found.names.setdefault(column.pieces[0], target.id)
                     self._names[target.id] = replace(term, column=column) if column.pieces else term
                     found.pure.append((node, target.id))
                     return
