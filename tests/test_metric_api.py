@@ -646,3 +646,29 @@ def test_the_sklearn_metrics_of_old_say_where_to_go(tmp_path: Path) -> None:
     report = found(tmp_path, text)
     assert projects.codes(report) == ["LM301"]
     assert "scikit-learn" in report.diagnostics[0].help
+
+
+def test_labels_of_two_classes_gave_the_accuracy_and_the_fix_says_so(tmp_path: Path) -> None:
+    text = """
+    import torch
+    import torch.nn.functional as F
+    from pytorch_lightning import LightningModule
+    from torchmetrics import Precision
+
+
+    class Net(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = torch.nn.Linear(8, 1)
+            self.precision, self.other = Precision(), None
+
+        def training_step(self, batch, batch_idx):
+            x, y = batch
+            scores = self.net(x)
+            self.precision((torch.sigmoid(scores) > 0.5).int(), y)
+            return F.binary_cross_entropy_with_logits(scores, y)
+    """
+    (finding,) = found(tmp_path, text).diagnostics
+    assert finding.fix is not None
+    assert finding.fix.relation is Relation.CORRECTS
+    assert "was the accuracy" in finding.fix.message

@@ -177,7 +177,12 @@ def uses(module: Module, call: ast.Call) -> tuple[list[Use], bool]:
             parent, (ast.List, ast.Dict, ast.Tuple, ast.keyword, ast.Starred, ast.DictComp)
         ):
             return [], False
-        holder, parent = parent, module.parent(parent)
+        outer_node = module.parent(parent)
+        if isinstance(parent, ast.Tuple) and isinstance(outer_node, ast.Assign):
+            target = outer_node.targets[0]
+            if isinstance(target, ast.Tuple) and len(target.elts) == len(parent.elts):
+                return _uses_of_target(module, target.elts[_position(parent.elts, holder)], call)
+        holder, parent = parent, outer_node
     if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
         target = parent.targets[0]
     elif isinstance(parent, ast.AnnAssign) and parent.value is not None:
@@ -186,6 +191,14 @@ def uses(module: Module, call: ast.Call) -> tuple[list[Use], bool]:
         return [], False
     if isinstance(target, ast.Name):
         return _uses_of_name(module, target.id, parent)
+    return _uses_of_target(module, target, call)
+
+
+def _position(elements: list[ast.expr], node: ast.AST) -> int:
+    return next(index for index, element in enumerate(elements) if element is node)
+
+
+def _uses_of_target(module: Module, target: ast.expr, call: ast.Call) -> tuple[list[Use], bool]:
     cls = module.enclosing_class(call)
     if cls is not None and isinstance(target, ast.Attribute) and is_self(target.value):
         return _uses_of_attribute(cls, target.attr), False

@@ -835,6 +835,9 @@ class _Planner:
             return self.has("top_k") and self.literal("top_k") not in (None, 1)
         if condition == "weighted":
             return average == "weighted"
+        if condition == "binary labels":
+            labels = found is not None and found.scores == "labels" and not found.complete
+            return task == "binary" and labels and self.literal("num_classes") in (_UNKNOWN, None)
         if condition == "multiclass":
             return task == "multiclass" and self._classes() != 2
         if condition == "old library":
