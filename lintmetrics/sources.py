@@ -176,7 +176,7 @@ def excluded(path: str, settings: Settings, is_directory: bool = False) -> bool:
     parts = [part for part in relative.split("/") if part != "."]
     for end in range(1, len(parts) + 1):
         inner = end < len(parts) or is_directory
-        verdict = patterns.verdict("/".join(parts[:end]), parts[end - 1], inner)
+        verdict = patterns.verdict("/".join(parts[:end]), inner)
         if verdict or (verdict is None and inner and parts[end - 1] in EXCLUDED_DIRECTORIES):
             return True
     return False
@@ -235,12 +235,12 @@ def _walk(
             verdict = None
             if excludes is not None:
                 verdict = excludes.patterns.verdict(
-                    path[excludes.skip :].replace(os.sep, "/"), name, is_directory
+                    path[excludes.skip :].replace(os.sep, "/"), is_directory
                 )
             if verdict or (verdict is None and is_directory and name in EXCLUDED_DIRECTORIES):
                 continue
             for patterns, skip in ignores:
-                ignored = patterns.verdict(path[skip:].replace(os.sep, "/"), name, is_directory)
+                ignored = patterns.verdict(path[skip:].replace(os.sep, "/"), is_directory)
                 if ignored is not None:
                     break
             else:

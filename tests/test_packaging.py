@@ -68,4 +68,4 @@ def test_the_core_depends_on_little(wheel: Path) -> None:
         for line in metadata.splitlines()
         if line.startswith("Requires-Dist:") and "extra ==" not in line
     }
-    assert required <= {"libcst", "click", "tomli"}
+    assert required <= {"libcst", "click", "pathspec", "tomli"}
