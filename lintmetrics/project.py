@@ -858,6 +858,25 @@ class Project:
                 found.append(module)
         return found
 
+    @cached_property
+    def from_imports(self) -> dict[tuple[str, str], frozenset[str]]:
+        """``(last part of the module, name)`` of each from-import to the files that have it."""
+        statement = re.compile(
+            r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.M
+        )
+        found: dict[tuple[str, str], set[str]] = {}
+        for path in sorted(self._universe()):
+            try:
+                with open(path, "rb") as file:
+                    text = file.read().decode("utf-8", "replace")
+            except OSError:
+                continue
+            for match in statement.finditer(text):
+                last = match.group(1).rpartition(".")[2]
+                for name in re.findall(r"\w+", match.group(2)):
+                    found.setdefault((last, name), set()).add(path)
+        return {key: frozenset(paths) for key, paths in found.items()}
+
     # Who inherits from whom -------------------------------------------------------------------
 
     @cached_property

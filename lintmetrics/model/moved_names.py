@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -235,7 +234,4 @@ def is_exported(module: Module, name: str) -> bool:
                     if isinstance(node, ast.Constant) and node.value == name:
                         return True
     last = module.name.rpartition(".")[2]
-    pattern = re.compile(
-        rf"from\s+[.\w]*\b{re.escape(last)}\s+import\s+(?:\([^)]*|[^\n(]*)\b{re.escape(name)}\b"
-    )
-    return any(other is not module for other in module.project.mentioning(pattern))
+    return bool(module.project.from_imports.get((last, name), frozenset()) - {module.path})
