@@ -7,8 +7,9 @@ so comments, quotes, line endings and odd formatting survive by construction.
 from __future__ import annotations
 
 import ast
+import bisect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,42 @@ def conflicts(edit: Edit, others: Iterable[Edit]) -> bool:
     return False
 
 
+class EditSet:
+    """Edits that do not conflict, with a quick answer whether one more would."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[str, list[tuple[int, int]]] = {}
+        self._insertions: dict[str, list[int]] = {}
+        self._edits: dict[Edit, None] = {}
+
+    def __iter__(self) -> Iterator[Edit]:
+        return iter(self._edits)
+
+    def clashes(self, edit: Edit) -> bool:
+        """Tell whether an edit overlaps one of the set (an equal edit does not)."""
+        if edit in self._edits:
+            return False
+        ranges = self._ranges.get(edit.path, [])
+        # Ranges of the set are apart, so only the neighbours of a place can reach it.
+        index = bisect.bisect_left(ranges, (edit.start, edit.end))
+        for start, end in ranges[max(index - 1, 0) : index + 1]:
+            if edit.start < end and start < edit.end:
+                return True
+        places = self._insertions.get(edit.path, [])
+        first = bisect.bisect_right(places, edit.start)
+        return first < len(places) and places[first] < edit.end
+
+    def add(self, edit: Edit) -> None:
+        """Add an edit that does not clash."""
+        if edit in self._edits:
+            return
+        self._edits[edit] = None
+        if edit.start == edit.end:
+            bisect.insort(self._insertions.setdefault(edit.path, []), edit.start)
+        else:
+            bisect.insort(self._ranges.setdefault(edit.path, []), (edit.start, edit.end))
+
+
 def apply(text: str, edits: Sequence[Edit]) -> str:
     """Return ``text`` with all edits made.
 
@@ -83,7 +120,7 @@ class Editor:
     """
 
     def __init__(self) -> None:
-        self._edits: dict[Edit, None] = {}
+        self._edits = EditSet()
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -92,10 +129,10 @@ class Editor:
 
     def _add(self, module: Module, start: int, end: int, new: str, rank: int = 0) -> None:
         edit = Edit(module.source.path, start, end, new, rank)
-        if conflicts(edit, self._edits):
+        if self._edits.clashes(edit):
             line = module.source.location(start).line
             raise CannotEdit(f"two changes of one fix meet at {module.source.path}:{line}")
-        self._edits[edit] = None
+        self._edits.add(edit)
 
     def replace(self, module: Module, node: ast.AST, new: str) -> None:
         """Replace an expression or a whole simple statement by new text."""

@@ -300,9 +300,9 @@ class _Fixer:
 
     def choose(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """Return the findings whose fixes can be made together, in order."""
-        from lintmetrics.edits import Edit, conflicts
+        from lintmetrics.edits import EditSet
 
-        taken: dict[str, list[Edit]] = {}
+        taken = EditSet()
         chosen: list[Diagnostic] = []
         for diagnostic in diagnostics:
             allowed = [p for p in diagnostic.plans if p[0].relation in self._relations]
@@ -320,10 +320,10 @@ class _Fixer:
                     "run it on the whole project"
                 )
                 continue
-            if any(conflicts(edit, taken.get(edit.path, ())) for edit in fix.edits):
+            if any(taken.clashes(edit) for edit in fix.edits):
                 continue
             for edit in fix.edits:
-                taken.setdefault(edit.path, []).append(edit)
+                taken.add(edit)
             chosen.append(diagnostic)
         return chosen
 

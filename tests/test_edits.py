@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lintmetrics.edits import CannotEdit, Edit, Editor, FunctionNode, apply, conflicts
+from lintmetrics.edits import (
+    CannotEdit,
+    Edit,
+    Editor,
+    EditSet,
+    FunctionNode,
+    apply,
+    conflicts,
+)
 from lintmetrics.project import Module, Project
 from lintmetrics.source import Source
 
@@ -263,3 +271,15 @@ def test_two_changes_of_one_place_are_refused() -> None:
     editor.replace(module, module.tree.body[0], "y = 1")
     with pytest.raises(CannotEdit, match=r"meet at m\.py:1"):
         editor.replace_range(module, 2, 3, "+=")
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 4), st.sampled_from("ab"))))
+def test_a_set_of_edits_answers_as_a_search_through_all_of_them(
+    drawn: list[tuple[int, int, str]],
+) -> None:
+    kept = EditSet()
+    for start, length, new in drawn:
+        edit = Edit("m.py", start, start + length, new)
+        assert kept.clashes(edit) == conflicts(edit, kept)
+        if not kept.clashes(edit):
+            kept.add(edit)
