@@ -354,6 +354,13 @@ class _Move:
             self.notes.append("returned values, which Lightning ignores since 1.3, are logged")
         return found
 
+    def _means(self) -> list[BatchMean]:
+        return [
+            mean
+            for mean in self.model.batch_means
+            if not batches.one_sample_per_batch(self.cls, mean.hook)
+        ]
+
     def _is_of(self, term: Term, mean: BatchMean) -> bool:
         return term.node is not None and (
             term.node is mean.node or mean.node in ast.walk(term.node)
@@ -414,6 +421,8 @@ class _Move:
         return False
 
     def _write_mean(self, item: Logged, key: str, source: _Source) -> None:
+        if not any(m.is_of_batch_values and self._is_of(item.term, m) for m in self._means()):
+            raise CannotEdit(f"it cannot be told what one batch gives to {key}")
         shown = key if key.startswith('"') else key.replace("'", '"')
         self.corrected.append(shown)
         if self._already(item.key):

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model import hooks
 from lintmetrics.model.epoch_hooks import own_nodes
+from lintmetrics.model.flow import LogCall, LogContext
+from lintmetrics.model.values import Number, options
 from lintmetrics.project import ClassInfo, Module
 
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
@@ -52,7 +54,19 @@ def in_step(cls: ClassInfo, function: FunctionNode) -> BatchSize:
         found = read(cls, function, name)
         if found is not None:
             return found
-    return BatchSize("unknown", "", _evident(function, name), name)
+    # The loaders of one module give batches of one kind: what its other steps show holds here.
+    for step in hooks.STEPS:
+        other = cls.methods.get(step)
+        if other is None or other is function:
+            continue
+        batch = batch_parameter(cls, other)
+        parts = _unpacked(function, name)
+        if batch is not None and _images(cls, other, batch) is not None:
+            if len(parts) == len(_unpacked(other, batch)) and parts[0] is not None:
+                return _listed_images(parts[0], name)
+        if batch is not None and _samples(cls, other, batch) is not None and not parts:
+            return _list_of_samples(function, name)
+    return BatchSize("unknown", "", _evident(cls, function, name), name)
 
 
 def batch_parameter(cls: ClassInfo, function: FunctionNode) -> str | None:
@@ -94,7 +108,7 @@ def _annotated(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize |
         expression = None
     return BatchSize(
         "fails",
-        f"the batch is a {kind.node.name}, in which Lightning finds no tensor",
+        f"the batch is a {kind.node.name}, in which Lightning finds no tensor to tell its size by",
         expression,
         name,
     )
@@ -135,7 +149,7 @@ def _graphs(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | No
     expression = None if rebinds_before_end(function, name) else f"{name}.num_graphs"
     return BatchSize(
         "wrong",
-        "the batch is a batch of graphs, and Lightning takes the number of nodes for its size",
+        "the batch holds graphs, and Lightning takes its number of nodes for the batch size",
         expression,
         name,
     )
@@ -173,8 +187,7 @@ def _samples(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | N
 def _list_of_samples(function: FunctionNode, name: str) -> BatchSize:
     return BatchSize(
         "wrong",
-        "the batch is a list of samples, and Lightning takes the first dimension of the first "
-        "tensor for its size",
+        "the batch is a list of samples, and Lightning takes a dimension of one for its size",
         None if rebinds_before_end(function, name) else f"len({name})",
         name,
     )
@@ -229,11 +242,13 @@ def _images(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | No
                 and _is_name(value.args[0], images)
             ):
                 listed = True
-    if not listed:
-        return None
+    return _listed_images(images, name) if listed else None
+
+
+def _listed_images(images: str, name: str) -> BatchSize:
     return BatchSize(
         "wrong",
-        "the images are in a list, and Lightning takes the channels of the first one for the size",
+        "the images are a list, and Lightning takes the channels of one for the batch size",
         f"len({images})",
         name,
     )
@@ -262,7 +277,7 @@ def _time_first(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize 
 def _second_dimension(expression: str, name: str) -> BatchSize:
     return BatchSize(
         "wrong",
-        "time is the first dimension of the batch, and Lightning takes its length for the size",
+        "time comes first in the batch, and Lightning takes its length for the batch size",
         expression,
         name,
     )
@@ -295,7 +310,7 @@ def _dimension_of(value: ast.expr, name: str) -> object:
     return None
 
 
-def _evident(function: FunctionNode, name: str) -> str | None:
+def _evident(cls: ClassInfo, function: FunctionNode, name: str) -> str | None:
     """Return how a step writes, or can write, the size of an ordinary batch."""
     parts = _unpacked(function, name)
     candidates = [part for part in parts if part and part != "_"] or [name]
@@ -311,6 +326,37 @@ def _evident(function: FunctionNode, name: str) -> str | None:
             continue
         if _is_tensor(function, part):
             return f"{part}.size(0)"
+    return _handed_back(cls, function, name)
+
+
+def _handed_back(cls: ClassInfo, function: FunctionNode, name: str) -> str | None:
+    """Return the size of a part of the batch that a helper unpacks and hands back."""
+    for node in own_nodes(function):
+        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple)):
+            continue
+        call = node.value
+        if not (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and _is_name(call.func.value, "self")
+            and call.args
+            and _is_name(call.args[0], name)
+        ):
+            continue
+        info = cls.lookup(call.func.attr)
+        inner = info.node if info is not None else None
+        parameters = [a.arg for a in inner.args.args] if inner is not None else []
+        if inner is None or len(parameters) < 2:
+            continue
+        parts = {p for p in _unpacked(inner, parameters[1]) if p and p != "_"}
+        returned = [n.value for n in own_nodes(inner) if isinstance(n, ast.Return)]
+        if len(returned) != 1 or not isinstance(returned[0], ast.Tuple):
+            continue
+        for target, value in zip(node.targets[0].elts, returned[0].elts, strict=False):
+            if isinstance(value, ast.Name) and value.id in parts and isinstance(target, ast.Name):
+                if not rebinds_before_end(inner, value.id) and target.id != "_":
+                    if not rebinds_before_end(function, target.id):
+                        return f"{target.id}.size(0)"
     return None
 
 
@@ -393,3 +439,22 @@ def _single(call: ast.Call) -> bool:
     if size is None:
         return not any(isinstance(argument, ast.Starred) for argument in call.args)
     return isinstance(size, ast.Constant) and size.value == 1
+
+
+# Log calls -------------------------------------------------------------------------------------
+
+
+def guessed(call: LogCall) -> BatchSize | None:
+    """Return how Lightning's guess turns out for a log call; ``None`` where it makes none."""
+    if call.function is None or call.argument("batch_size") is not None:
+        return None
+    if any(keyword.arg is None for keyword in call.node.keywords):
+        return None
+    if not any(_is_guessed(context) for context in call.contexts):
+        return None
+    return in_step(call.cls, call.function)
+
+
+def _is_guessed(context: LogContext) -> bool:
+    held = options(context.value)
+    return context.averaged and bool(held) and all(isinstance(v, Number) for v in held)

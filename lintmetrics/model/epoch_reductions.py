@@ -504,7 +504,9 @@ class Reader:
         if constants:
             value = _with_constants(info.module, value, constants)
         found = inner.term(value)
-        return found if found is not None and found.kind == "mean" else None
+        if found is None or found.kind != "mean":
+            return None
+        return replace(found, node=node)
 
     def _mean(self, term: Term, node: ast.expr) -> Term | None:
         if term is OUTPUTS:

@@ -47,6 +47,7 @@ _BUDGET = 100_000  # Expressions looked at for one hook,
 _TOTAL = 300_000  # and for all hooks of a class.
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11.
 _LOSS = re.compile(r"loss|objective|criterion|(?:^|[_/.\-])(?:nll|kld?|elbo)(?:$|[_/.\-])", re.I)
+_BATCH_VALUE = re.compile(r"loss|acc|nll|elbo|perplexity|iou|dice|error", re.I)
 _SETUP = ("__init__", "setup", "configure_model", "on_fit_start", "on_train_start")
 
 
@@ -217,6 +218,16 @@ class BatchMean:
     module: Module = field(repr=False)
     function: FunctionNode | None
     hook: str
+
+    @property
+    def is_of_batch_values(self) -> bool:
+        """Whether each batch contributes one value of its samples, as far as that can be told."""
+        entry = self.origin.entry
+        if entry is not None:
+            return entry not in (Form.HITS, Form.COUNT, Form.FLAGS)
+        # What the step gives is not known: it stacks like one number, or has the name of one.
+        text = self.origin.module.source.segment(self.origin.node)
+        return "stack(" in text or _BATCH_VALUE.search(text) is not None
 
 
 class _Return(Exception):

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from lintmetrics.model import hooks
 from lintmetrics.model.batches import one_sample_per_batch
 from lintmetrics.model.flow import BatchMean, LightningClass
-from lintmetrics.model.values import Form, Number, numbers
+from lintmetrics.model.values import Number, numbers
 from lintmetrics.rule import Consequence, Finding, Rule
-
-_COUNTED = (Form.HITS, Form.COUNT, Form.FLAGS)
-_BATCH_VALUE = re.compile(r"loss|acc|nll|nelbo|elbo|perplexity|iou|dice|error", re.I)
-
 
 class MeanOfBatchMeans(Rule):
     """An epoch value that is the plain mean of one value per batch.
@@ -53,7 +48,6 @@ class MeanOfBatchMeans(Rule):
     """
     good = """
     import lightning.pytorch as pl
-    import torch
     import torch.nn.functional as F
 
 
@@ -65,14 +59,14 @@ class MeanOfBatchMeans(Rule):
         def validation_step(self, batch, batch_idx):
             x, y = batch
             loss = F.mse_loss(self.net(x), y)
-            self.log("val_loss", loss, on_step=False, on_epoch=True)
+            self.log("val_loss", loss)
             return loss
     """
 
     def check(self, model: LightningClass) -> Iterator[Finding]:
         """Find means over the batches of an epoch that are made by hand."""
         for mean in model.batch_means:
-            if not _one_vote_each(mean) or one_sample_per_batch(model.cls, mean.hook):
+            if not mean.is_of_batch_values or one_sample_per_batch(model.cls, mean.hook):
                 continue
             logged = _logged(model, mean)
             if any(_metric_is_reported(number) for _, number in logged):
@@ -91,15 +85,6 @@ class MeanOfBatchMeans(Rule):
                 module=mean.module,
                 detail=mean,
             )
-
-
-def _one_vote_each(mean: BatchMean) -> bool:
-    entry = mean.origin.entry
-    if entry is not None:
-        return entry not in _COUNTED
-    # What the step gives is not known: it stacks like one number per batch, or is called like one.
-    text = mean.origin.module.source.segment(mean.origin.node)
-    return "stack(" in text or _BATCH_VALUE.search(text) is not None
 
 
 def _called(mean: BatchMean) -> str:

@@ -1,0 +1,88 @@
+"""LM114: a MeanMetric is given batch means without their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lintmetrics.model import batches, hooks
+from lintmetrics.model.flow import LightningClass, MetricUse
+from lintmetrics.model.values import Form, numbers, options
+from lintmetrics.rule import Consequence, Finding, Rule
+
+
+class UnweightedMeanMetric(Rule):
+    """A MeanMetric that is given batch means without their weights.
+
+    ``MeanMetric.update(value)`` gives each value the weight 1. When the value is the mean over a
+    batch, a short last batch counts as much as a full one.
+    """
+
+    code = "LM114"
+    consequence = Consequence.WRONG_NUMBER
+    source = "torchmetrics 1.9.0, aggregation.py, MeanMetric.update; measured: 3.3235 for 1.9457"
+    bad = """
+    import lightning.pytorch as pl
+    import torch.nn.functional as F
+    from torchmetrics import MeanMetric
+
+
+    class Regressor(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.val_loss = MeanMetric()
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            loss = F.mse_loss(self.net(x), y)
+            self.val_loss.update(loss)
+            self.log("val_loss", self.val_loss)
+    """
+    good = """
+    import lightning.pytorch as pl
+    import torch.nn.functional as F
+    from torchmetrics import MeanMetric
+
+
+    class Regressor(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.val_loss = MeanMetric()
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            loss = F.mse_loss(self.net(x), y)
+            self.val_loss.update(loss, weight=x.size(0))
+            self.log("val_loss", self.val_loss)
+    """
+
+    def check(self, model: LightningClass) -> Iterator[Finding]:
+        """Find updates with the mean of a batch and no weight."""
+        for use in model.uses:
+            if not _is_batch_mean(use) or batches.one_sample_per_batch(model.cls, use.hook):
+                continue
+            function = use.module.enclosing_function(use.node)
+            size = batches.in_step(model.cls, function) if function is not None else None
+            text = size.expression if size is not None else None
+            yield Finding(
+                model,
+                f"self.{use.metric.path} gives every batch one vote, however few samples it holds",
+                help=f"say weight={text}" if text else "say weight= with the number of samples",
+                node=use.node,
+                module=use.module,
+                detail=size,
+            )
+
+
+def _is_batch_mean(use: MetricUse) -> bool:
+    if use.operation not in ("update", "forward") or not hooks.is_batch_hook(use.hook):
+        return False
+    if not use.metric.name.endswith(".MeanMetric") or not use.metric.path:
+        return False
+    if len(use.node.args) != 1 or use.node.keywords or len(use.arguments) != 1:
+        return False
+    given = list(numbers(use.arguments[0]))
+    return len(given) == len(options(use.arguments[0])) and all(
+        number.form is Form.MEAN for number in given
+    )
