@@ -299,6 +299,8 @@ class _Migration:
                 or inherited(end.cls, end.name)
                 or own_epoch_end(end.cls, end.stage.hook) not in (None, end)
                 or self._must_merge(target)
+                or self._is_overridden(target)
+                or self._is_overridden(end)
                 or len([r for r, reached in self.calls.items() if target in reached]) != 1
                 or len([r for r, reached in self.calls.items() if end in reached]) != 0
                 or not step_outputs.step_delegates(end.cls, end.stage, target.stage)
@@ -379,7 +381,11 @@ class _Migration:
     def _write(self, bundle: list[EpochEnd]) -> None:
         used = any(self.uses[end] for end in bundle)
         calls = self._calls_to(bundle)
-        merged = any(self._must_merge(end) for end in bundle)
+        merged = any(self._must_merge(end) for end in bundle) or (
+            any(reference.receiver == "self" for reference in calls)
+            and any(self._is_overridden(end) for end in bundle)
+        )
+        self._check_aliases(bundle, merged)
         if not used and not merged:
             for end in bundle:
                 self._write_plain(end)
@@ -389,11 +395,40 @@ class _Migration:
             self._write_helper(bundle, calls, used)
         elif all(self._is_chain(reference) for reference in calls):
             for end in bundle:
-                self._write_direct(end)
+                if self.uses[end]:
+                    self._write_direct(end)
+                else:
+                    self._write_plain(end)
             for reference in calls:
                 self._call_hook(reference)
         else:
             self._write_helper(bundle, calls, used)
+
+    @staticmethod
+    def _is_overridden(end: EpochEnd) -> bool:
+        """Tell whether a subclass has a hook of today's name, which a call would reach."""
+        return end.name != end.stage.hook and any(
+            own_epoch_end(below, end.stage.hook) is not None for below in end.cls.subclasses
+        )
+
+    def _check_aliases(self, bundle: list[EpochEnd], merged: bool) -> None:
+        """Stop at an alias that cannot stay one."""
+        for end in bundle:
+            if end.alias is None:
+                continue
+            original = own_epoch_end(end.cls, end.function.name)
+            assert original is not None
+            chained = any(reference.function is end.function for reference in self.calls)
+            if (
+                merged
+                or chained
+                or inherited(end.cls, original.name) in bundle
+                or (self.uses[end] and self._root(original) is not end.cls)
+            ):
+                raise CannotEdit(
+                    f"the alias {end.spelled} at {end.module.source.path}:{end.line} cannot stay "
+                    f"one; make it a method that calls {original.name} first"
+                )
 
     def _other_parameters_read(self, bundle: list[EpochEnd]) -> bool:
         for end in bundle:
@@ -568,7 +603,9 @@ class _Migration:
         chained = [
             reference
             for reference in self.calls
-            if reference.function is function and self._is_chain(reference)
+            if reference.function is function
+            and self._is_chain(reference)
+            and any(self.uses.get(target, False) for target in self.calls[reference])
         ]
         kept = bool(chained) or any(
             reference.function is function
