@@ -672,3 +672,33 @@ def test_labels_of_two_classes_gave_the_accuracy_and_the_fix_says_so(tmp_path: P
     assert finding.fix is not None
     assert finding.fix.relation is Relation.CORRECTS
     assert "was the accuracy" in finding.fix.message
+
+
+def test_a_default_is_evaluated_outside_its_function(tmp_path: Path) -> None:
+    text = """
+    import torch.nn.functional as F
+    from pytorch_lightning import LightningModule
+    from torchmetrics import Accuracy
+
+
+    class Net(LightningModule):
+        def __init__(self, num_classes, metric=Accuracy()):
+            super().__init__()
+            self.metric = metric
+
+        def training_step(self, batch, batch_idx):
+            return F.cross_entropy(self(batch[0]), batch[1])
+    """
+    assert 'metric=MulticlassAccuracy(average="micro")' in fixed(tmp_path, text, projects.ALL)
+
+
+def test_an_attribute_of_a_moved_function_moves_with_it(tmp_path: Path) -> None:
+    old = (
+        "import pytorch_lightning as pl\n"
+        "same = name == pl.metrics.functional.r2score.__name__, pl.Trainer\n"
+    )
+    new = (
+        "import pytorch_lightning as pl\nimport torchmetrics\n"
+        "same = name == torchmetrics.functional.r2_score.__name__, pl.Trainer\n"
+    )
+    assert fixed(tmp_path, old) == new

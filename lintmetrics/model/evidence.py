@@ -554,8 +554,10 @@ def _proven_width(
         why = f"the network is made for {text} classes at line {width.line}"
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value), value, why, width.sure
-    function = module.enclosing_function(at)
+    function = _scope(module, at)
     if not re.fullmatch(r"\w+(?:\.\w+)*", text) or width.module is not module:
+        return None
+    if function is None:
         return None
     if text.startswith("self.hparams.") or (
         text.startswith("self.") and _set_before(cls, text[5:], function, at)
@@ -607,7 +609,7 @@ def _size(
     module: Module, call: ast.Call, cls: ClassInfo | None, at: ast.AST
 ) -> tuple[str | None, int | None, str]:
     """Return text, value and origin of a number of classes that is valid at a place."""
-    function = module.enclosing_function(at) if not isinstance(at, FunctionNode) else at
+    function = at if isinstance(at, FunctionNode) else _scope(module, at)
     sibling = _sibling_size(module, call, function)
     if sibling is not None:
         return sibling
@@ -615,8 +617,20 @@ def _size(
     if named is not None:
         return named
     if cls is not None:
-        return _layer_size(cls, function, at)
+        found = _layer_size(cls, function, at)
+        if function is not None or found[1] is not None:
+            return found
     return None, None, ""
+
+
+def _scope(module: Module, at: ast.AST) -> FunctionNode | None:
+    """Return the function in whose body a node is evaluated; defaults are evaluated outside."""
+    below = at
+    for ancestor in module.ancestors(at):
+        if isinstance(ancestor, FunctionNode) and below in ancestor.body:
+            return ancestor
+        below = ancestor
+    return None
 
 
 def _sibling_size(
@@ -674,6 +688,8 @@ def _named_size(
             if bound and bound[0].lineno < line:
                 return name, None, f"{name} is set at line {bound[0].lineno}"
     candidates: dict[str, int] = {}
+    if function is None:
+        cls = None  # In a default or a class body there is no self.
     owner: ast.AST = cls.node if cls is not None else function or module.tree
     for node in _index(module, owner).attributes[:40]:
         text = ast.unparse(node)

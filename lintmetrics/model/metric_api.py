@@ -1134,9 +1134,8 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
                 blocked="IoU of binary scores was the mean over both classes; feed hard labels "
                 "with task='multiclass', num_classes=2 for that, task='binary' for class 1 alone"
             )
-        return _Decision(
-            "multiclass", size, False, found.why or "IoU scored class labels", size_why
-        )
+        why = found.why if found.task is not None else "IoU scored class labels"
+        return _Decision("multiclass", size, False, why, size_why)
     task, why = found.task, found.why
     if task is None and why and number != 1:
         return _Decision(blocked=f"{why}, so the task is not one; make a metric for each")
@@ -1177,6 +1176,9 @@ def _by_arguments(call: MetricCall, found: Evidence) -> _Decision:
         return _Decision(
             "multiclass", size, False, "an average over classes is asked for", size_why
         )
+    if task is None and size and "another metric" in size_why:
+        beside = "the metric beside it is given num_classes"
+        return _Decision("multiclass", size, False, beside, size_why)
     if task is None:
         return _Decision(
             blocked="the code does not say the task; add task='binary', or task='multiclass' with "

@@ -199,20 +199,20 @@ def _chains(module: Module) -> Iterator[tuple[ast.Name | ast.Attribute, ast.Name
 
 def _longest(module: Module, chain: ast.Name | ast.Attribute, root: ast.Name) -> Read | None:
     """Return the longest part of a chain that names something moved."""
+    unknown: Read | None = None
     part: ast.expr = chain
     while isinstance(part, (ast.Name, ast.Attribute)):
         dotted = module.qualified(part)
-        if dotted is not None:
-            moved = successor(dotted)
-            known = moved is not None and (
-                moved.new or moved.is_module or dotted in facts.moves() or part is chain
-            )
-            if moved is not None and known and not _is_attribute(dotted):
-                return Read(part, moved)
+        moved = successor(dotted) if dotted is not None else None
+        if dotted is not None and moved is not None and not _is_attribute(dotted):
+            if dotted in facts.moves() or moved.is_module:
+                # A module that is known says less than an unknown member of it.
+                return unknown if moved.is_module and unknown is not None else Read(part, moved)
+            unknown = Read(part, moved)  # The shortest unknown name is the one that is gone.
         if not isinstance(part, ast.Attribute):
-            return None
+            break
         part = part.value
-    return None
+    return unknown
 
 
 def _is_attribute(dotted: str) -> bool:
