@@ -112,6 +112,16 @@ _FUNCTIONAL = {
         '    case _:\n        v = auroc(p, y, task="multiclass", num_classes=2)\n'
         'self.log("k", v)'
     ),
+    "psnr": 'self.log("k", MF.peak_signal_noise_ratio(p, y, data_range=1.0))',
+    "squared=False": 'self.log("k", MF.mean_squared_error(p, y, squared=False))',
+    "report": (
+        "r = sklearn.metrics.classification_report(y.cpu(), p.cpu(), output_dict=True)\n"
+        'self.log("k", r["macro avg"]["f1-score"])'
+    ),
+    "support": (
+        "a, b, f, _ = sklearn.metrics.precision_recall_fscore_support(y, p, average='macro')\n"
+        'self.log("k", f)'
+    ),
     "both values": 'self.log("k", (auroc(p, y, task="binary") + auroc(-p, y, task="binary")) / 2)',
 }
 
@@ -142,6 +152,26 @@ _QUIET = {
     "root of data": 'self.log("k", torch.sqrt((p - y) ** 2).mean())',
     "log probability": 'self.log("k", -torch.log(p).mean())',
     "learned scale": 'self.log("scale", self.net.scale.exp())',
+    "mean over samples in a list": (
+        "scores = []\nfor a, b in zip(y, p):\n    scores.append(f1_score(a, b))\n"
+        'self.log("k", sum(scores) / len(scores))\nself.log("n", np.mean(scores))'
+    ),
+    "mean over samples by comprehension": (
+        'scores = [auroc(a, b, task="binary") for a, b in zip(p, y)]\n'
+        'self.log("k", torch.stack(scores).mean())\nself.log("n", sum(scores) / len(scores))'
+    ),
+    "sum over samples": (
+        'total = 0\nfor a, b in zip(p, y):\n    total += auroc(a, b, task="binary")\n'
+        'self.log("k", total / len(p))'
+    ),
+    "accuracy of a report": (
+        "r = sklearn.metrics.classification_report(y.cpu(), p.cpu(), output_dict=True)\n"
+        'self.log("k", r["accuracy"])'
+    ),
+    "per-image psnr": 'self.log("k", MF.peak_signal_noise_ratio(p, y, dim=(1, 2, 3)))',
+    "entropy of codes": 'q = p.mean(0)\nself.log("k", torch.exp(-torch.sum(q * torch.log(q))))',
+    "norm": 'self.log("k", torch.sqrt((p ** 2).sum()))',
+    "similarities": 'self.log("k", MF.pairwise_cosine_similarity(p, y).mean())',
     "learning rate": 'self.log("lr", math.sqrt(self.learning_rate))',
 }
 

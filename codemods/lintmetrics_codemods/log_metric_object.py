@@ -10,6 +10,7 @@ from lintmetrics.edits import CannotEdit, Editor, indent_unit
 from lintmetrics.model import attribute_names, hooks, logged_values
 from lintmetrics.model.flow import LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
+from lintmetrics.model.object_equivalents import other_than_one_number
 from lintmetrics.model.values import Metric, Origin
 from lintmetrics.rule import Finding
 
@@ -40,7 +41,16 @@ class LogMetricObject(Codemod):
                 f"self.{metric.path} is kept in a plain {metric.container}, where Lightning does "
                 f"not find it; keep it in torch.nn.{kind}"
             )
+        answer = other_than_one_number(metric)
+        if answer:
+            return Blocked(
+                f"self.{metric.path} computes {answer}, which an object cannot be logged with; "
+                "compute it in the epoch-end hook, log its parts and reset it"
+            )
         value = logged_values.trace(call, origin.node, origin.module)
+        whole = value.key is None and value.function is call.function
+        if call.is_dict and whole and not metric.is_collection:
+            return Blocked(f"self.{metric.path} is no MetricCollection, so log_dict cannot take it")
         contexts = value.contexts()
         assumes = _require_one_loader(value, contexts, metric)
         _require_no_reset(value, metric)

@@ -10,9 +10,9 @@ from functools import cache
 
 from lintmetrics import facts
 
-_CONDITION = re.compile(r"(\w+)=('[^']*'|\"[^\"]*\"|[\w.\-]+)(\s*\(default\))?")
+_CONDITION = re.compile(r"(\w+)=('[^']*'|\"[^\"]*\"|\([\d, ]*\)|[\w.\-]+)(\s*\(default\))?")
 # Arguments that decide between the variants of one metric; others do not change its class.
-_DECISIVE = ("task", "average", "reduction", "multidim_average", "squared", "normalize")
+_DECISIVE = ("task", "average", "reduction", "multidim_average", "squared", "normalize", "dim")
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,13 @@ def _compatible(row: facts.Decomposability, given: dict[str, object]) -> bool:
                 return False
         elif key in given and key in ("multidim_average",) and value != "global":
             return False
-    if "multidim_average='samplewise'" in row.variant and "multidim_average" not in given:
-        return False
+    samplewise = "multidim_average='samplewise'" in row.variant
+    return not samplewise or "multidim_average" in given
+
+
+def _is_default(row: facts.Decomposability) -> bool:
+    """Tell whether a row speaks of a call that gives nothing but what decides."""
+    conditions = _CONDITION.search(row.variant)
     return not (
         "(default)" not in row.variant
         and "default" not in row.variant
@@ -129,7 +134,8 @@ def verdict(name: str, call: ast.Call | None, tasks: Iterable[str] = ()) -> Verd
         tasks: tasks that the evidence leaves open, where the call does not say; all by default.
     """
     given = arguments(call)
-    if name.endswith(".mean_squared_error") and given.get("squared") is False:
+    root = name.endswith((".mean_squared_error", ".MeanSquaredError"))
+    if root and given.get("squared") is False:
         name = "sklearn.metrics.root_mean_squared_error"
     rows = rows_for(name)
     if not rows:
@@ -145,7 +151,8 @@ def verdict(name: str, call: ast.Call | None, tasks: Iterable[str] = ()) -> Verd
     variants = [
         row for row in rows if row.decomposable != "depends" and "summary" not in row.variant
     ]
-    fitting = [row for row in variants if _compatible(row, given)]
+    possible = [row for row in variants if _compatible(row, given)]
+    fitting = [row for row in possible if _is_default(row)]
     wanted = set(tasks)
     if wanted and "task" not in given:
         fitting = [
@@ -154,6 +161,13 @@ def verdict(name: str, call: ast.Call | None, tasks: Iterable[str] = ()) -> Verd
             if "task=" not in row.variant or any(f"task='{t}'" in row.variant for t in wanted)
         ]
     classes = {row.decomposable for row in fitting}
+    # An argument that is measured on its own, and that this call gives.
+    classes.update(
+        row.decomposable
+        for row in possible
+        for key in given
+        if key not in _DECISIVE and f"{key}=" in row.variant and "(default" not in row.variant
+    )
     family = rows[0].family
     if not classes:
         return Verdict("unknown", "", family)

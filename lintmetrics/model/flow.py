@@ -486,7 +486,7 @@ class LightningClass:
             if isinstance(node.op, ast.Add) and isinstance(value, Seq) and self._loop(frame):
                 value = operations.appended(before, value.items, self._loop(frame))
             elif isinstance(node.op, ast.Add) and isinstance(value, Number):
-                value = operations.accumulate(before, value, self._loop(frame) == "batches")
+                value = operations.accumulate(before, value, self._loop(frame))
             else:
                 made = ast.copy_location(ast.BinOp(node.target, node.op, node.value), node)
                 made.lm_parent = node  # type: ignore[attr-defined]
@@ -549,7 +549,7 @@ class LightningClass:
             if isinstance(own, ast.Name) and own.id == target.id:
                 value = self._eval(frame, other)
                 if isinstance(value, Number):
-                    return operations.accumulate(self._eval(frame, own), value, True)
+                    return operations.accumulate(self._eval(frame, own), value, "batches")
         return None
 
     @staticmethod

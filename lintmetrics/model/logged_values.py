@@ -361,6 +361,12 @@ def _written(
         bound = bindings(module, dictionary.id, function)
         value = _assigned(bound[0]) if len(bound) == 1 else None
         if value is not None and _peeled(module, value) is made:
+            for read in _reads(function, dictionary.id):
+                above = module.parent(read)
+                if isinstance(above, (ast.Attribute, ast.Subscript)):
+                    raise CannotEdit(
+                        f"the dict {dictionary.id} is changed or taken apart at line {read.lineno}"
+                    )
             return dictionary, None  # The answer of a collection.
         uses = [
             n

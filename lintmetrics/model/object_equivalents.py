@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lintmetrics import facts
@@ -13,7 +14,7 @@ from lintmetrics.model import evidence
 from lintmetrics.model.decomposability import rows_for
 from lintmetrics.model.metric_api import read
 from lintmetrics.model.tensors import bindings, constant
-from lintmetrics.model.values import Instance, Origin, Value
+from lintmetrics.model.values import Instance, Metric, Origin, Value
 
 if TYPE_CHECKING:
     from lintmetrics.project import Module
@@ -250,6 +251,32 @@ def _is_cpu(call: ast.Call) -> bool:
     return (
         bool(call.args) and isinstance(call.args[0], ast.Constant) and call.args[0].value == "cpu"
     )
+
+
+# What an object answers --------------------------------------------------------------------------
+
+
+@cache
+def _answers() -> dict[str, str]:
+    return {row["name"]: row["answer"] for row in facts.rows("metric_answers")}
+
+
+def other_than_one_number(metric: Metric) -> str:
+    """Return what ``compute()`` answers when that is not one number, which alone can be logged."""
+    if metric.is_collection:
+        # A collection logs each member; it takes the dict of a member apart only when computed.
+        return next(filter(None, (other_than_one_number(m) for _, m in metric.members)), "")
+    known = _answers().get(metric.name.rsplit(".", 1)[-1], "")
+    if not known and metric.constructor is not None:
+        for keyword in metric.constructor.keywords:
+            value = constant(metric.module, keyword.value)
+            if keyword.arg == "average" and value in (None, "none"):
+                return "one number for each class"
+            if keyword.arg == "multioutput" and value == "raw_values":
+                return "one number for each output"
+            if keyword.arg == "multidim_average" and value == "samplewise":
+                return "one number for each sample"
+    return known
 
 
 # Roots of mean squared errors --------------------------------------------------------------------

@@ -52,6 +52,8 @@ _NONLINEAR = {
     "rsqrt": "inverse square root",
     "reciprocal": "reciprocal",
 }
+# Parts of a report that are means over samples, whatever the rest of it is.
+_MEANS_OF_REPORTS = ("accuracy", "exact_match")
 _NUMERIC = ("torch.", "numpy.", "math.", "jax.numpy.", "torch.Tensor.")
 _STACK = frozenset(
     ("stack", "tensor", "as_tensor", "array", "asarray", "Tensor", "FloatTensor", "DoubleTensor")
@@ -110,6 +112,8 @@ def _nonlinear(name: str, number: Number, node: ast.expr, module: Module) -> Num
     )
     if number.form in (Form.COUNT, Form.BATCHES, Form.FLAGS):
         return number.then(Form.OTHER)
+    if number.form is Form.SUM:
+        return Number(Form.OTHER, number.origins)  # A norm, or an entropy: no mean is involved.
     form = number.form if number.form in (Form.DATA, Form.STACKED) else Form.OTHER
     return Number(form, _union(number.origins, [origin]))
 
@@ -146,8 +150,15 @@ def _reduce(number: Number, how: str, whole: bool, node: ast.expr, module: Modul
     return number
 
 
-def accumulate(before: Value, value: Number, per_batch: bool) -> Value:
-    """Return ``before + value`` as a running total."""
+def accumulate(before: Value, value: Number, loop: str) -> Value:
+    """Return ``before + value`` as a running total.
+
+    ``loop`` is ``"batches"`` in a loop over step outputs, ``"other"`` in another one.
+    """
+    per_batch = loop == "batches"
+    if loop == "other":
+        # One term for each sample, class or layer: who knows.
+        return Number(Form.DATA if value.form is not Form.HITS else Form.HITS)
     fresh = isinstance(before, Const) and before.value in (0, 0.0)
     summed = isinstance(before, Number) and before.form is Form.SUMMED
     if per_batch and (fresh or summed):
@@ -446,8 +457,8 @@ def item(value: Value, key: Value, node: ast.Subscript) -> Value:
     if isinstance(value, Metric) and value.members and name is not None:
         return next((member for key_, member in value.members if key_ == name), UNKNOWN)
     if isinstance(value, Number):
-        if value.form is Form.FLAGS:
-            return Number(Form.FLAGS, value.origins)
+        if value.form is Form.METRIC and name in _MEANS_OF_REPORTS:
+            return Number(Form.MEAN)
         return value
     return UNKNOWN
 
@@ -772,6 +783,7 @@ def _registered(value: Value, kind: str) -> Value:
     return value
 
 
+_NO_METRICS = ("image_gradients", "pit_permutate", "total_variation")
 # Functions ---------------------------------------------------------------------------------------
 
 
@@ -780,6 +792,8 @@ def _functional(name: str, known: Verdict, node: ast.Call, module: Module) -> Va
         return Number(Form.DATA)  # Counts: they may be added up, and mean nothing alone.
     origin = Origin("functional", name, node, module, known.decomposable, known.weight)
     form = Form.METRIC
+    if known.family == "pairwise" or name.rsplit(".", 1)[-1] in _NO_METRICS:
+        return Number(Form.DATA)
     if known.family == "torch_loss":
         reduction = arguments(node).get("reduction", "mean")
         if reduction in ("none", None, ...):
@@ -845,7 +859,7 @@ def _total(value: Value, node: ast.Call, module: Module) -> Value:
         if value.per_batch:
             stacked = _stacked(value, False)
             return stacked.then(Form.SUMMED) if isinstance(stacked, Number) else UNKNOWN
-        return value.of if isinstance(value.of, Number) else UNKNOWN
+        return Number(Form.DATA) if isinstance(value.of, Number) else UNKNOWN
     if isinstance(value, Seq):
         total: Value = Const(0)
         for entry in value.items:
