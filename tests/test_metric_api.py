@@ -702,3 +702,24 @@ def test_an_attribute_of_a_moved_function_moves_with_it(tmp_path: Path) -> None:
         "same = name == torchmetrics.functional.r2_score.__name__, pl.Trainer\n"
     )
     assert fixed(tmp_path, old) == new
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metric = Accuracy(task='binary') if _TM_GE_0_11 else Accuracy()\n",
+        "def make():\n    if version >= 11:\n        return Accuracy(task='binary')\n"
+        "    return Accuracy()\n",
+    ],
+)
+def test_the_old_side_of_a_version_test_is_left_alone(tmp_path: Path, text: str) -> None:
+    assert found(tmp_path, "from torchmetrics import Accuracy\n" + text).diagnostics == []
+
+
+def test_a_task_without_its_number_is_found_and_completed(tmp_path: Path) -> None:
+    loss = "F.cross_entropy(scores, y)"
+    metric = "Accuracy(task='multiclass')"
+    text = MODULE.format(metric=metric, preds="scores", loss=loss)
+    assert "Accuracy(task='multiclass', num_classes=n_outputs)" in fixed(tmp_path, text)
+    alone = "from torchmetrics import F1Score\nmetric = F1Score(task='multilabel')\n"
+    assert "num_labels" in blocked(tmp_path, alone)

@@ -86,6 +86,7 @@ class MetricCall:
         arguments: all arguments in order.
         signature: parameters in 1.9, ``None`` when it has no such metric.
         lacks_task: 1.9 wants ``task=`` and the call has none.
+        lacks_size: ``"num_classes"`` or ``"num_labels"`` that the task wants and the call lacks.
         removed: arguments that 1.9 rejects.
         misread: arguments that 1.9 takes for another parameter, with what is known of them.
         ambiguous: why the arguments cannot be bound to one release's parameters.
@@ -100,6 +101,7 @@ class MetricCall:
     arguments: tuple[Argument, ...]
     signature: Signature | None
     lacks_task: bool
+    lacks_size: str
     removed: tuple[Argument, ...]
     misread: tuple[tuple[Argument, ShiftedArgument], ...]
     ambiguous: str
@@ -209,6 +211,7 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
         arguments,
         signature,
         lacks_task,
+        "" if is_gone or lacks_task else _lacks_size(module, node, arguments, signature),
         removed,
         tuple(shifted),
         ambiguous,
@@ -223,17 +226,30 @@ def _required(signature: Signature) -> tuple[str, ...]:
     return tuple(p.name for p in signature.parameters if p.default is None)
 
 
-_GUARD = re.compile(r"version|VERSION|Version|_GREATER|_LESS|_AVAILABLE")
+_GUARD = re.compile(r"version|VERSION|Version|_GREATER|_LESS|_(?:GE|GT|LE|LT)_?\d")
+
+
+def _tests_a_version(test: ast.expr) -> bool:
+    names = (getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(test))
+    return any(isinstance(name, str) and _GUARD.search(name) for name in names)
 
 
 def is_guarded(module: Module, node: ast.AST) -> bool:
     """Tell whether code runs only where a version test or a failed import allows it."""
     below: ast.AST = node
     for ancestor in module.ancestors(node):
-        if isinstance(ancestor, ast.If) and below is not ancestor.test:
-            for inner in ast.walk(ancestor.test):
-                name = getattr(inner, "id", getattr(inner, "attr", ""))
-                if isinstance(name, str) and _GUARD.search(name):
+        if isinstance(ancestor, (ast.If, ast.IfExp)) and below is not ancestor.test:
+            if _tests_a_version(ancestor.test):
+                return True
+        elif isinstance(ancestor, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            # if version >= ...: return the new call; what follows is for the old release.
+            for statement in ancestor.body:
+                if statement is below:
+                    break
+                leaves = isinstance(statement, ast.If) and isinstance(
+                    statement.body[-1], ast.Return
+                )
+                if leaves and isinstance(statement, ast.If) and _tests_a_version(statement.test):
                     return True
         elif isinstance(ancestor, ast.Try) and (
             below in ancestor.body or isinstance(below, ast.ExceptHandler)
@@ -273,6 +289,27 @@ def _lacks_task(
         return True
     text = ast.unparse(node.args[place])
     return re.search(r"class|label|thresh|output|beta", text, re.I) is not None
+
+
+def _lacks_size(
+    module: Module,
+    node: ast.Call,
+    arguments: tuple[Argument, ...],
+    signature: Signature | None,
+) -> str:
+    """Return the number that a call with a task lacks."""
+    if signature is None or "task" not in _required(signature):
+        return ""
+    if any(argument.parameter is None for argument in arguments):
+        return ""
+    given = {argument.parameter: argument for argument in arguments}
+    task = given.get("task")
+    wanted = {"multiclass": "num_classes", "multilabel": "num_labels"}
+    name = wanted.get(str(constant(module, task.value)).lower()) if task is not None else None
+    if name is None or name not in signature.names:
+        return ""
+    size = given.get(name)
+    return name if size is None or constant(module, size.value) is None else ""
 
 
 def _bind(
@@ -533,6 +570,8 @@ class _Planner:
         self.arguments()
         if call.lacks_task or self.plan.twice:
             self.task()
+        elif call.lacks_size:
+            self.size()
         if call.is_old or (call.move is not None):
             self.value_changes(self.evidence() if self.plan.task else None)
         self.assemble()
@@ -725,6 +764,21 @@ class _Planner:
             why = "; ".join(dict.fromkeys(w for w in (decided.why, decided.size_why) if w))
             self.plan.note(f"task={task!r}, because {why}", Relation.ASSUMES)
         (self.plan.first if call.kind == "class" else self.plan.last).extend(added)
+
+    def size(self) -> None:
+        """Add the number of classes to a call that names its task and no more."""
+        call, found = self.call, self.evidence()
+        literal = self.literal("task")
+        if not found.size or found.task not in (None, literal):
+            raise _Stop(f"{call.lacks_size} is required with this task; say {call.lacks_size}=")
+        if not found.size_proof:
+            note = f"{call.lacks_size}={found.size}, because {found.size_why}"
+            self.plan.note(note, Relation.ASSUMES)
+        index = self.index(call.lacks_size)
+        if index is not None:
+            self.values[index] = found.size
+        else:
+            self.plan.last.append(f"{call.lacks_size}={found.size}")
 
     def counts_no_classes(self, task: str) -> bool:
         """Use the metrics that need no number of classes: micro ones of 1.6.2 and later."""

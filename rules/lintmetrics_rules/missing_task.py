@@ -15,7 +15,8 @@ class MissingTask(Rule):
     Up to 0.10 a classification metric looked at the tensors and guessed whether they were binary,
     multiclass or multilabel. Since 0.11 it must be told, and raises ``TypeError`` if it is not.
     The guess cannot be repeated by adding just any task: ``F1Score(task="binary")`` scores one
-    class, the old ``F1(num_classes=2)`` scored two.
+    class, the old ``F1(num_classes=2)`` scored two. ``task="multiclass"`` wants ``num_classes``
+    besides, ``task="multilabel"`` wants ``num_labels``.
     """
 
     code = "LM302"
@@ -35,6 +36,14 @@ class MissingTask(Rule):
     def check(self, site: CallSite) -> Iterator[Finding]:
         """Find calls whose signature in 1.9 wants a task and which name none."""
         call = read(site.module, site.node, site.name)
+        if call is not None and call.lacks_size:
+            task = call.literal("task")
+            yield Finding(
+                site,
+                f'{call.short} is called with task="{task}" and without {call.lacks_size}',
+                help=migrate(call).blocked or f"say {call.lacks_size}=",
+                detail=call,
+            )
         if call is None or not call.lacks_task:
             return
         migration = migrate(call)
