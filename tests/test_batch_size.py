@@ -101,6 +101,7 @@ def validation_step(self, batch, batch_idx):
         (GRAPHS, "batch.num_graphs"),
         (IMAGES, "len(images)"),
         (TARGETS, "len(images)"),
+        (IMAGES.replace("images, targets = b", "paths, images, targets = b"), "len(images)"),
         (SAMPLES, "len(batch)"),
         (ZIPPED, "len(batch)"),
         (TIME_FIRST, "batch_size"),
@@ -138,6 +139,10 @@ QUIET = [
         out = self.net(batch.x, batch.edge_index)
         loss = F.cross_entropy(out[batch.val_mask], batch.y[batch.val_mask])
         self.log("val_loss", loss)
+    """,
+    """
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", F.mse_loss(self.net(batch.x, batch.edge_index), batch.target))
     """,
     # Ordinary batches.
     """

@@ -70,6 +70,10 @@ _MEANS = [
     'pick = lambda key: torch.stack([o[key] for o in outputs]).mean()\navg = pick("loss")',
     'avg = 0\nfor o in outputs:\n    avg += o["loss"]\navg /= len(outputs)',
     'total = 0.0\nfor o in outputs:\n    total = total + o["loss"]\navg = total / len(outputs)',
+    'avg = torch.tensor(0).type_as(outputs[0]["loss"])\nfor o in outputs:\n'
+    '    avg += o["loss"].detach().item()\navg /= len(outputs)',
+    'avg = torch.zeros(1).to(self.device)\nfor o in outputs:\n    avg += o["loss"]\n'
+    "avg = avg / len(outputs)",
     'kept = []\nfor o in outputs:\n    kept.append(o["loss"])\navg = torch.stack(kept).mean()',
     'kept = []\nfor o in outputs:\n    kept += [o["loss"]]\navg = torch.stack(kept).mean()',
 ]

@@ -20,8 +20,8 @@ from lintmetrics.model.values import Number, options
 from lintmetrics.project import ClassInfo, Module
 
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
-_GRAPH = frozenset(("num_graphs", "edge_index", "edge_attr", "edge_index_dict", "x_dict", "ptr"))
 _MASKS = frozenset(("train_mask", "val_mask", "test_mask"))
+_LABEL = re.compile(r"_$|(?:\w+_)?(?:paths?|files?|names?|ids?|idx|indices|metas?|keys?)$")
 _BATCH_NAME = re.compile(r"(?:b|bs|bsz|n_?batch|batch_?size|batch)$", re.I)
 _TIME_NAME = re.compile(
     r"(?:t|l|s|time|times|steps|seq|seq_?len|seq_?length|n_?steps|length)$", re.I
@@ -61,9 +61,10 @@ def in_step(cls: ClassInfo, function: FunctionNode) -> BatchSize:
             continue
         batch = batch_parameter(cls, other)
         parts = _unpacked(function, name)
-        if batch is not None and _images(cls, other, batch) is not None:
-            if len(parts) == len(_unpacked(other, batch)) and parts[0] is not None:
-                return _listed_images(parts[0], name)
+        named = [part for part in parts if part and not _LABEL.match(part)]
+        if batch is not None and named and _images(cls, other, batch) is not None:
+            if len(parts) == len(_unpacked(other, batch)):
+                return _listed_images(named[0], name)
         if batch is not None and _samples(cls, other, batch) is not None and not parts:
             return _list_of_samples(function, name)
     return BatchSize("unknown", "", _evident(cls, function, name), name)
@@ -86,8 +87,8 @@ def _annotated(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize |
     kind = cls.module.resolve(annotation)
     if not isinstance(kind, ClassInfo):
         return None
-    if any(_is_plain_base(base, kind) for base in kind.mro()):
-        return None
+    if any(base.node.decorator_list for base in kind.mro()):
+        return None  # A dataclass, or whatever a decorator makes of it.
     if kind.lookup("__iter__") is not None or "__iter__" in kind.namespace:
         return None
     if any(base is None for held in kind.mro() for base in held.bases) or kind.base_names - {
@@ -112,11 +113,6 @@ def _annotated(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize |
         expression,
         name,
     )
-
-
-def _is_plain_base(cls: ClassInfo, kind: ClassInfo) -> bool:
-    decorators = {ast.unparse(d).split("(")[0].rsplit(".", 1)[-1] for d in cls.node.decorator_list}
-    return bool(decorators)
 
 
 def _set_attributes(cls: ClassInfo) -> set[str]:
@@ -144,8 +140,8 @@ def _graphs(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | No
         and re.match(r"global_\w+_pool$", node.attr if isinstance(node, ast.Attribute) else node.id)
         for node in ast.walk(cls.module.tree)
     )
-    if not ("num_graphs" in read or ({"batch", "y"} & read and (read & _GRAPH or pooled))):
-        return None
+    if not ("num_graphs" in read or "batch" in read or ("y" in read and pooled)):
+        return None  # Nodes may be the samples.
     expression = None if rebinds_before_end(function, name) else f"{name}.num_graphs"
     return BatchSize(
         "wrong",
@@ -214,8 +210,8 @@ def _stacked(module: Module, holder: ast.AST) -> bool:
 
 def _images(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | None:
     """Recognise images in a list, as detection models take them."""
-    parts = _unpacked(function, name)
-    if len(parts) < 2 or parts[0] is None or parts[1] is None:
+    parts = [part for part in _unpacked(function, name) if part and not _LABEL.match(part)]
+    if len(parts) < 2:
         return None
     images, targets = parts[0], parts[1]
     listed = False

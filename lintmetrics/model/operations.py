@@ -621,6 +621,8 @@ def method(
         return UNKNOWN
     if isinstance(value, Seq):
         return value if name == "copy" else UNKNOWN
+    if isinstance(value, Const) and isinstance(value.value, (int, float)) and name in _SAME:
+        return value
     if isinstance(value, Const) and isinstance(value.value, str):
         if name == "format":
             return _formatted(value.value, arguments, keywords)
@@ -907,6 +909,8 @@ def call(
             return _nonlinear(last, first, node, module) if isinstance(first, Number) else UNKNOWN
         if last in ("pow", "power") and len(values) > 1:
             return binary(ast.Pow(), first, values[1], node, module)
+        if isinstance(first, Const) and _is_zero(last, first, len(values)):
+            return Const(0.0)  # Where a running total begins.
         if last in _STACK:
             return _stacked(first, False)
         if last in _CONCAT:
@@ -923,6 +927,12 @@ def call(
         if last in _SAME and isinstance(first, Number):
             return first
     return opaque(values, keywords)
+
+
+def _is_zero(name: str, first: Const, count: int) -> bool:
+    if name in ("tensor", "as_tensor", "FloatTensor", "array"):
+        return not isinstance(first.value, bool) and first.value in (0, 0.0)
+    return name == "zeros" and count == 1 and first.value == 1
 
 
 def _builtin(
