@@ -39,6 +39,8 @@ def _is_imported_elsewhere(module: Module, name: str) -> bool:
 def left_unread(before: ast.Module, after: Module) -> tuple[Edit, ...]:
     """Return the edits that take out one import whose last reader a fix took away.
 
+    A name that the fixes themselves imported, and then no longer needed, goes too.
+
     Args:
         before: the tree of the file as its author left it.
         after: the file as the fixes made it.
@@ -55,7 +57,7 @@ def left_unread(before: ast.Module, after: Module) -> tuple[Edit, ...]:
     is_read = _read_names(after.tree)
     for item in after.imports:
         name = item.bound
-        if name not in imported or name in is_read or name not in was_read:
+        if name in is_read or (name in imported and name not in was_read):
             continue
         if item.statement not in after.tree.body:
             continue

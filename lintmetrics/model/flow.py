@@ -127,17 +127,37 @@ class LogCall:
         A value that was mixed with others is what its author calls it, and so is one whose key
         speaks of a loss; both are left out.
         """
-        found: dict[Origin, list[LogContext]] = {}
+        found: dict[ast.expr, tuple[Origin, list[LogContext]]] = {}
         for context in self.contexts:
             if context.key is not None and _LOSS.search(context.key):
                 continue
             for number in numbers(context.value):
                 for origin in number.origins:
                     if origin.kind == kind and (context.averaged or origin.averaged):
-                        ways = found.setdefault(origin, [])
+                        _, ways = found.setdefault(origin.node, (origin, []))
                         if context not in ways:
                             ways.append(context)
-        return list(found.items())
+        return list(found.values())
+
+    def name_of(self, origin: Origin) -> str:
+        """Return how the user calls the Metric object that answered; as it is written where
+        several may have."""
+        several = {
+            other.metric.path
+            for context in self.contexts
+            for number in numbers(context.value)
+            for other in number.origins
+            if other.node is origin.node and other.metric is not None
+        }
+        if len(several) > 1 and isinstance(origin.node, ast.Call):
+            func = origin.node.func
+            if isinstance(func, ast.Attribute) and func.attr in ("forward", "compute"):
+                func = func.value
+            return origin.module.source.segment(func)
+        metric = origin.metric
+        if metric is None:
+            return origin.label
+        return f"self.{metric.path}" if metric.path else metric.name.rsplit(".", 1)[-1]
 
     def key_in(self, contexts: Sequence[LogContext]) -> str:
         """Return the key as the user would recognise it, for some of the ways."""

@@ -526,25 +526,21 @@ def held(value: Value, attribute: str) -> Value:
     """Return a value as the module's attribute of that name holds it."""
     if isinstance(value, Metric):
         return value if value.path else value.at(attribute)
-    if isinstance(value, Map):
-        return Map(
-            tuple((key, _placed(v, f"{attribute}[{key!r}]", "dict")) for key, v in value.items),
-            value.open,
-        )
-    if isinstance(value, Seq):
-        return Seq(
-            tuple(
-                _placed(v, f"{attribute}[{index}]", "list") for index, v in enumerate(value.items)
-            )
-        )
-    if isinstance(value, Elements) and isinstance(value.of, Metric) and not value.of.path:
-        return Elements(value.of.at(f"{attribute}[...]", value.of.container or "list"))
-    return value
+    return _placed(value, attribute, "")
 
 
 def _placed(value: Value, path: str, container: str) -> Value:
-    if isinstance(value, Metric) and not value.path:
-        return value.at(path, value.container or container)
+    """Return a value with its Metric objects named by the way to them."""
+    if isinstance(value, Metric):
+        return value if value.path else value.at(path, value.container or container)
+    if isinstance(value, Map):
+        items = tuple((key, _placed(v, f"{path}[{key!r}]", "dict")) for key, v in value.items)
+        return Map(items, value.open)
+    if isinstance(value, Seq):
+        entries = enumerate(value.items)
+        return Seq(tuple(_placed(v, f"{path}[{index}]", "list") for index, v in entries))
+    if isinstance(value, Elements) and isinstance(value.of, Metric) and not value.of.path:
+        return Elements(value.of.at(f"{path}[...]", value.of.container or "list"))
     return value
 
 
@@ -774,6 +770,8 @@ def _registered(value: Value, kind: str) -> Value:
     def mark(entry: Value) -> Value:
         if isinstance(entry, Metric):
             return replace(entry, container=kind, path="")
+        if isinstance(entry, Map):  # A container in a container.
+            return Map(tuple((key, mark(inner)) for key, inner in entry.items), entry.open)
         return entry
 
     if isinstance(value, Map):

@@ -62,6 +62,13 @@ class Origin:
     tentative: bool = False
     entry: Form | None = None
 
+    @property
+    def label(self) -> str:
+        """What made the number, as the user would call it."""
+        if self.name.startswith("evaluate.load("):
+            return self.name
+        return self.name.rsplit(".", 1)[-1] + "()"
+
 
 class Value:
     """Base of all values."""

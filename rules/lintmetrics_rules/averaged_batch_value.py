@@ -59,12 +59,11 @@ class AveragedBatchValue(Rule):
         for origin, ways in call.averaged("functional"):
             if origin.verdict not in ("no", "weighted"):
                 continue
-            name = origin.name.rsplit(".", 1)[-1]
             module, node = call.place(origin)
             yield Finding(
                 call,
-                f"{call.key_in(ways)} is the mean of batch values of {name}(), not its value on "
-                "the epoch",
+                f"{call.key_in(ways)} is the mean of batch values of {origin.label}, not its value "
+                "on the epoch",
                 help="update a TorchMetrics object in the step and log the object",
                 node=node,
                 module=module,

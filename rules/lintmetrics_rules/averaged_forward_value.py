@@ -58,7 +58,7 @@ class AveragedForwardValue(Rule):
             metric = origin.metric
             if metric is None or origin.verdict not in ("no", "weighted"):
                 continue
-            name = f"self.{metric.path}" if metric.path else metric.name.rsplit(".", 1)[-1]
+            name = call.name_of(origin)
             module, node = call.place(origin)
             yield Finding(
                 call,

@@ -68,7 +68,7 @@ class LoggedRunningCompute(Rule):
             reset = _is_reset(call, metric, hooks_of)
             if not hooks_of or (reset and origin.verdict not in ("no", "weighted")):
                 continue
-            name = f"self.{metric.path}" if metric.path else metric.name.rsplit(".", 1)[-1]
+            name = call.name_of(origin)
             what = "batch values" if reset else "running values"
             module, node = call.place(origin)
             yield Finding(
