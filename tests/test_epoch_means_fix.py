@@ -269,6 +269,41 @@ def on_validation_epoch_end(self):
     )
 
 
+def test_loops_that_gather_are_read_like_comprehensions(tmp_path: Path) -> None:
+    done = methods(
+        moved(
+            tmp_path,
+            """
+            def validation_step(self, batch, batch_idx):
+                x, y = batch
+                preds = self.net(x).sigmoid()
+                loss = F.binary_cross_entropy(preds, y.float())
+                return {"loss": loss, "preds": preds, "y": y}
+
+            def validation_epoch_end(self, outputs):
+                total, preds = 0, []
+                labels = []
+                for out in outputs:
+                    total += out["loss"].item()
+                    preds.append(out["preds"])
+                    labels.extend(out["y"])
+                total /= len(outputs)
+                scores = torch.cat(preds)
+                self.log("val_loss", total)
+                self.log("val_f1", f1_score(labels, scores > 0.5))
+            """,
+        )
+    )
+    assert done.endswith(
+        """\
+    self.log("val_loss", loss)
+    self.val_f1.update(preds > 0.5, y)
+    self.log("val_f1", self.val_f1)
+    return {"loss": loss, "preds": preds, "y": y}
+"""
+    )
+
+
 def test_returned_dicts_of_old_releases_are_logged(tmp_path: Path) -> None:
     done = methods(
         moved(

@@ -138,7 +138,9 @@ class _Move:
             self._write(item, source)
         self._finish(source)
         if kept:
-            gone = [*(s for s, _ in reading.pure), *reading.logs, *reading.cleared]
+            gone = list(
+                dict.fromkeys([*(s for s, _ in reading.pure), *reading.logs, *reading.cleared])
+            )
             for statement in gone:
                 self.editor.remove(self.module, statement)
             if reading.returned is not None and reading.returned.value is not None:
@@ -182,11 +184,12 @@ class _Move:
         changed = True
         while changed:
             changed = False
-            for statement, name in reading.pure:
+            for statement, _ in reading.pure:
                 if statement in gone:
                     continue
+                names = [name for s, name in reading.pure if s is statement]
                 others = [s for s in left if s is not statement]
-                if not any(_reads(s, name) for s in others):
+                if not any(_reads(s, name) for s in others for name in names):
                     gone.append(statement)
                     left = others
                     changed = True
@@ -362,9 +365,10 @@ class _Move:
         ]
 
     def _is_of(self, term: Term, mean: BatchMean) -> bool:
-        return term.node is not None and (
-            term.node is mean.node or mean.node in ast.walk(term.node)
-        )
+        if term.node is None:
+            return False
+        # `total /= n` is a mean that stands in the tree as a statement.
+        return term.node is self.module.parent(mean.node) or mean.node in ast.walk(term.node)
 
     # Writing ----------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class Term:
 
     Args:
         kind: ``outputs`` (the list), ``item`` (of one step), ``rows`` (a list, one per step),
-            ``stacked`` (one row per batch), ``whole`` (one row per sample), ``mean`` (of one value
+            ``summed`` (their total), ``stacked`` (one row per batch), ``whole`` (one row per sample), ``mean`` (of one value
             per batch), ``metric`` (of all data), ``record`` (a dict) or ``tuple``.
         column: the expression of one batch, for all but ``outputs``, ``metric`` and ``record``.
         metric: the object that gives the number; ``preds``, ``target``: what updates it.
@@ -58,7 +58,7 @@ class Term:
     preds: Column | None = None
     target: Column | None = None
     items: tuple[tuple[str, ast.expr, Term | None], ...] = ()
-    node: ast.expr | None = None
+    node: ast.AST | None = None
 
     def having(self, kind: str) -> Term:
         """Return the same column as another kind."""
@@ -179,6 +179,7 @@ class Reader:
         self._function = function
         self._is_outputs = is_outputs
         self._names: dict[str, Term] = {}
+        self._begun: dict[str, tuple[str, ast.stmt]] = {}
         self._reason = ""
 
     def read(self) -> Reading:
@@ -228,10 +229,87 @@ class Reader:
         if isinstance(node, ast.Return):
             self._return(node, found)
             return
+        if isinstance(node, ast.For) and self._gather(node, found):
+            return
+        if isinstance(node, ast.AugAssign) and self._averages(node):
+            assert isinstance(node.target, ast.Name)
+            found.pure.append((node, node.target.id))
+            return
+        self._begin(node)
         found.kept.append(node)
         if self.mentions(node):
             found.needing.append(node)
             found.reasons.append(self._reason or self._describe(node))
+
+    def _begin(self, node: ast.stmt) -> None:
+        """Remember names that begin as an empty list or as zero."""
+        target = _single_target(node)
+        value = getattr(node, "value", None)
+        pairs = [(target, value)]
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = list(zip(target.elts, value.elts, strict=False))
+        for name in _names(target) if target is not None else ():
+            self._begun.pop(name, None)
+        for part, start in pairs:
+            if isinstance(part, ast.Name) and isinstance(start, ast.expr):
+                if _empties(start):
+                    self._begun[part.id] = ("list", node)
+                elif isinstance(start, ast.Constant) and start.value in (0, 0.0):
+                    self._begun[part.id] = ("zero", node)
+
+    def _gather(self, loop: ast.For, found: Reading) -> bool:
+        """Read a loop that only gathers parts of the outputs in lists and totals."""
+        iterated = self.term(loop.iter)
+        if iterated is not OUTPUTS or not isinstance(loop.target, ast.Name) or loop.orelse:
+            return False
+        saved = dict(self._names)
+        self._names[loop.target.id] = Term("item", Column(((),)), node=loop.iter)
+        gathered: dict[str, Term] = {}
+        for statement in loop.body:
+            name, term = self._gathered(statement)
+            if term is None or name in gathered or name not in self._begun:
+                self._names = saved
+                return False
+            gathered[name] = term
+        self._names = {**saved, **gathered}
+        for name in gathered:
+            begun = self._begun.pop(name)[1]
+            if begun in found.kept:
+                found.kept.remove(begun)
+            found.pure += [(begun, name), (loop, name)]
+        return True
+
+    def _gathered(self, statement: ast.stmt) -> tuple[str, Term | None]:
+        """Return the name that a statement of a loop adds to, with what the loop makes of it."""
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
+            if isinstance(statement.target, ast.Name):
+                name = statement.target.id
+                term = self.term(statement.value)
+                if term is not None and term.kind == "item":
+                    kind = {"zero": "summed", "list": "whole"}.get(
+                        self._begun.get(name, ("", statement))[0]
+                    )
+                    return name, term.having(kind) if kind else None
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            call = statement.value
+            if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
+                kind = {"append": "rows", "extend": "whole"}.get(call.func.attr)
+                term = self.term(call.args[0]) if len(call.args) == 1 else None
+                name = call.func.value.id
+                if kind and term is not None and term.kind == "item":
+                    if self._begun.get(name, ("", statement))[0] == "list":
+                        return name, term.having(kind)
+        return "", None
+
+    def _averages(self, node: ast.AugAssign) -> bool:
+        """Read ``total /= len(outputs)``."""
+        if not isinstance(node.op, ast.Div) or not isinstance(node.target, ast.Name):
+            return False
+        total = self._names.get(node.target.id)
+        if total is None or total.kind != "summed" or not self._counts(node.value):
+            return False
+        self._names[node.target.id] = Term("mean", total.column, node=node)
+        return True
 
     def _describe(self, node: ast.stmt) -> str:
         text = self._module.source.segment(node).split("\n")[0].strip()
@@ -417,35 +495,35 @@ class Reader:
         column = Column((before, *pieces, after) if before else (*pieces, after), atomic)
         return Term(term.kind, column, node=term.node)
 
-    def _quotient(self, node: ast.BinOp) -> Term | None:
-        left = node.left
-        divisor = node.right
-        if (
-            isinstance(divisor, ast.Call)
-            and isinstance(divisor.func, ast.Name)
-            and divisor.func.id == "max"
-            and divisor.args
-        ):
-            divisor = divisor.args[0]
-        if not (
-            isinstance(divisor, ast.Call)
-            and isinstance(divisor.func, ast.Name)
-            and divisor.func.id == "len"
-            and len(divisor.args) == 1
-        ):
-            return None
+    def _counts(self, divisor: ast.expr) -> bool:
+        """Tell whether an expression is the number of batches."""
+        if isinstance(divisor, ast.Call) and isinstance(divisor.func, ast.Name) and divisor.args:
+            if divisor.func.id == "max":
+                divisor = divisor.args[0]
+        if not (isinstance(divisor, ast.Call) and isinstance(divisor.func, ast.Name)):
+            return False
+        if divisor.func.id != "len" or len(divisor.args) != 1:
+            return False
         counted = self.term(divisor.args[0])
+        return counted is not None and counted.kind in ("outputs", "rows", "stacked")
+
+    def _quotient(self, node: ast.BinOp) -> Term | None:
+        if not self._counts(node.right):
+            return None
+        left = node.left
         summed: Term | None = None
+        if isinstance(left, ast.Name):
+            total = self.term(left)
+            return (
+                Term("mean", total.column, node=node) if total and total.kind == "summed" else None
+            )
         if isinstance(left, ast.Call) and len(left.args) == 1 and not left.keywords:
             name = self._module.qualified(left.func) or getattr(left.func, "id", "")
             if name in ("sum", "torch.sum", "numpy.sum"):
                 summed = self.term(left.args[0])
         elif isinstance(left, ast.Call) and isinstance(left.func, ast.Attribute) and not left.args:
             summed = self.term(left.func.value) if left.func.attr == "sum" else None
-        if summed is None or counted is None:
-            return None
-        summable = summed.kind in ("rows", "stacked") or summed is OUTPUTS
-        if not summable or counted.kind not in ("outputs", "rows", "stacked"):
+        if summed is None or not (summed.kind in ("rows", "stacked") or summed is OUTPUTS):
             return None
         column = Column(((),)) if summed is OUTPUTS else summed.column
         return Term("mean", column, node=node)
