@@ -511,6 +511,18 @@ def migrate(call: MetricCall) -> Migration:
     return cache[call.node]
 
 
+def _had_effect(call: MetricCall, parameter: str) -> bool:
+    """Tell whether a release before 0.10 knew an argument, which 0.8 on would have swallowed."""
+    known = [
+        signature
+        for library in (LIBRARY, OLD_LIBRARY)
+        for name in (call.short, call.current)
+        for signature in facts.signatures(library, name, call.kind)
+        if not _is_current(signature) and not signature.first.startswith(("0.10", "0.11"))
+    ]
+    return not known or any(parameter in signature.names for signature in known)
+
+
 class _Planner:
     def __init__(self, call: MetricCall, plan: Migration) -> None:
         self.call = call
@@ -713,6 +725,12 @@ class _Planner:
     def task(self) -> None:
         call = self.call
         found = self.evidence()
+        for parameter in ("average", "ignore_index", "top_k"):
+            if self.has(parameter) and not _had_effect(call, parameter):
+                raise _Stop(
+                    f"{parameter} had no effect on {call.short} up to 0.10 and has one now; drop "
+                    "it to keep the number"
+                )
         decided = _decide(call, found)
         if decided.blocked:
             raise _Stop(decided.blocked)
@@ -899,6 +917,10 @@ class _Planner:
         if condition == "per class":
             binned = self.call.short.startswith("Binned")
             return task in ("multiclass", "multilabel") and not self.has("average") and not binned
+        if condition == "absent class by class":
+            each = self.has("average") and average in ("none", None)
+            absent = any(_absent(pair, self._classes()) for pair in pairs)
+            return task == "multiclass" and each and absent
         if condition in ("absent class", "absent class of iou"):
             macro = average == "macro" or (condition.endswith("iou") and average is _UNKNOWN)
             if task != "multiclass" or not macro:
@@ -1055,6 +1077,15 @@ def _by_inputs(call: MetricCall, found: Evidence) -> _Decision:
         and given < max(sizes)
     ):
         return _Decision(blocked=f"num_classes={given}, and the tensors hold {max(sizes)} classes")
+    task = decisions[0].task
+    if task == "multilabel" and isinstance(given, int) and sizes and given != max(sizes):
+        return _Decision(blocked=f"num_classes={given}, and the tensors hold {max(sizes)} labels")
+    wide = isinstance(given, int) and given > 2
+    if task == "binary" and call.family == "ConfusionMatrix" and wide:
+        return _Decision(
+            blocked=f"num_classes={given} made the matrix wider than the two classes that "
+            "occur; task='binary' makes it 2 by 2"
+        )
     line = found.inputs[0].node.lineno
     casts = any(d.casts for d in decisions)
     return _Decision(
@@ -1119,9 +1150,11 @@ def _by_labels(
         return _Decision(
             blocked="the scores are integers, which 1.9 rejects; feed probabilities as floats"
         )
-    if given == 1 or flag is False:
-        return _Decision("binary", "", True)
     highs = (preds.high, target.high)
+    if given == 1 or flag is False:
+        if any(high is None or high > 1 for high in highs):
+            return _Decision(blocked="two classes are scored, and the tensors hold larger labels")
+        return _Decision("binary", "", True)
     binary = all(high is not None and high <= 1 for high in highs)
     wide = len(shape) > 1
     if (
@@ -1135,6 +1168,8 @@ def _by_labels(
             return _Decision("multilabel", str(shape[1]), True)
         return _Decision("binary", "", True)
     if isinstance(given, int):
+        if any(high is not None and high >= given for high in highs):
+            return _Decision(blocked=f"num_classes={given}, and the tensors hold larger labels")
         return _Decision("multiclass", str(given), True)
     if None in highs:
         return _Decision(blocked="the number of classes is not written out")
