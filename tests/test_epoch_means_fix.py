@@ -260,13 +260,40 @@ def test_what_needs_no_outputs_stays_in_a_hook_of_today(tmp_path: Path) -> None:
     )
     assert done.endswith(
         """\
-    self.log("val_loss", value)
-    return value
+    self.log("val_loss", loss)
+    return loss
 
 def on_validation_epoch_end(self):
     self.log("lr", self.lr)
 """
     )
+
+
+def test_a_metric_of_the_module_is_updated_in_the_step(tmp_path: Path) -> None:
+    body = """
+    def setup(self, stage):
+        self.val_acc = torchmetrics.Accuracy(task="multiclass", num_classes=3)
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        return self.net(x), y
+
+    def validation_epoch_end(self, outputs):
+        logits = torch.cat([o[0] for o in outputs])
+        acc = self.val_acc(logits, torch.cat([o[1] for o in outputs]))
+        self.log("val_acc", acc)
+    """
+    done = methods(moved(tmp_path, body))
+    assert done.endswith(
+        """\
+    logits = self.net(x)
+    self.val_acc.update(logits, y)
+    self.log("val_acc", self.val_acc)
+    return logits, y
+"""
+    )
+    used_elsewhere = body + "\n    def forward(self, x):\n        return self.val_acc\n"
+    assert "on_validation_epoch_end" in moved(tmp_path, used_elsewhere)
 
 
 def test_loops_that_gather_are_read_like_comprehensions(tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ from lintmetrics.model.step_outputs import (
     dataloader_parameter,
     is_mapping,
     is_tensor,
+    may_be_none,
 )
+from lintmetrics.model.values import Metric
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
 
@@ -107,6 +109,7 @@ class _Move:
         self.attributes: dict[tuple[object, ...], str] = {}
         self.locals: dict[str, str] = {}
         self.hints: dict[Path, str] = {}
+        self.hint = "output"
         self.hook_goes = False
 
     # The two plans ----------------------------------------------------------------------------
@@ -281,6 +284,8 @@ class _Move:
         assert value is not None
         if isinstance(value, ast.Constant):
             raise CannotEdit(f"{self.stage.step} returns nothing")
+        if may_be_none(self.cls, step, value):
+            raise CannotEdit(f"{self.stage.step} may return None, which was left out")
         return _Source(step, found[0], value)
 
     def _filled(self, mean: BatchMean) -> tuple[str, _Source]:
@@ -315,9 +320,28 @@ class _Move:
 
     def _read(self, is_outputs: Callable[[ast.expr], bool]) -> Reading:
         means = frozenset(id(mean.node) for mean in self.model.batch_means)
-        found = Reader(self.module, self.hook, is_outputs, means).read()
+        found = Reader(self.module, self.hook, is_outputs, means, self._is_own_metric).read()
         self.hints = found.names
         return found
+
+    def _is_own_metric(self, expr: ast.expr) -> bool:
+        """Tell whether an expression is a Metric of the module that nothing but this hook uses."""
+        if not (
+            isinstance(expr, ast.Attribute)
+            and isinstance(expr.value, ast.Name)
+            and expr.value.id == "self"
+            and isinstance(self.model.attributes.get(expr.attr), Metric)
+        ):
+            return False
+        reads = [
+            node
+            for cls in family(self.cls)
+            for node in ast.walk(cls.node)
+            if isinstance(node, ast.Attribute)
+            and node.attr == expr.attr
+            and isinstance(node.ctx, ast.Load)
+        ]
+        return reads == [expr]
 
     def _require_no_return(self, reading: Reading) -> None:
         for statement in reading.kept:
@@ -374,6 +398,7 @@ class _Move:
 
     def _write(self, item: Logged, source: _Source) -> None:
         key = self.module.source.segment(item.key)
+        self.hint = "loss" if "loss" in key.lower() else "output"
         if item.term.kind == "mean":
             self._write_mean(item, key, source)
         else:
@@ -445,14 +470,18 @@ class _Move:
         if self._already(item.key):
             raise CannotEdit(f"{self.stage.step} logs {key} as well; give one another key")
         term = item.term
-        assert term.metric is not None
         assert term.preds is not None
         given = [self._column(term.preds, source, on_device=True)]
         if term.target is not None:
             given.append(self._column(term.target, source, on_device=True))
         if self.stage is TRAINING:
             given[0] = f"{given[0]}.detach()"
-        attribute = self._attribute(item, tuple(given))
+        if term.held:
+            attribute = term.held.removeprefix("self.")
+            self.attributes[attribute, *given] = attribute
+            self.lines += _call_lines(f"self.{attribute}.update", given)
+        else:
+            attribute = self._attribute(item, tuple(given))
         self.lines += _call_lines(
             "self.log", [key, f"self.{attribute}", *self._options(item, True)]
         )
@@ -560,7 +589,7 @@ class _Move:
             return text
         # The value is made in the output itself: it gets a name, so that it is made once.
         wanted = str(path[-1]) if path and isinstance(path[-1], str) else ""
-        wanted = wanted or self.hints.get(path, "value")
+        wanted = wanted or self.hints.get(path) or self.hint
         name = self._free_local(wanted, source)
         self.editor.insert_before(self.module, source.statement, [f"{name} = {_joined(text)}"], -3)
         self.editor.replace(self.module, expr, name)

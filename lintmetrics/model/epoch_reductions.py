@@ -49,6 +49,7 @@ class Term:
             per batch), ``metric`` (of all data), ``record`` (a dict) or ``tuple``.
         column: the expression of one batch, for all but ``outputs``, ``metric`` and ``record``.
         metric: the object that gives the number; ``preds``, ``target``: what updates it.
+        held: how the module names the object, where it has it already.
         items: key, its node, and term, for ``record``.
     """
 
@@ -59,6 +60,7 @@ class Term:
     target: Column | None = None
     items: tuple[tuple[str, ast.expr, Term | None], ...] = ()
     node: ast.AST | None = None
+    held: str = ""
 
     def having(self, kind: str) -> Term:
         """Return the same column as another kind."""
@@ -165,6 +167,7 @@ class Reader:
         module: the file; ``function``: the hook.
         is_outputs: tells whether an expression is the list of outputs.
         batch_means: ids of expressions known to be means over batches, however they look.
+        is_metric: tells whether an expression is a Metric object that only this hook uses.
     """
 
     def __init__(
@@ -173,8 +176,10 @@ class Reader:
         function: FunctionNode,
         is_outputs: Callable[[ast.expr], bool],
         batch_means: frozenset[int] = frozenset(),
+        is_metric: Callable[[ast.expr], bool] = lambda expr: False,
     ) -> None:
         self._batch_means = batch_means
+        self._is_metric = is_metric
         self._module = module
         self._function = function
         self._is_outputs = is_outputs
@@ -667,6 +672,16 @@ class Reader:
         data = [*node.args, *(k.value for k in node.keywords)]
         if not any((term := self.term(v)) is not None and term.kind == "whole" for v in data):
             return None
+        if self._is_metric(node.func):
+            terms = [self.term(value) for value in node.args]
+            if node.keywords or not 1 <= len(terms) <= 2:
+                return None
+            if any(given is None or given.kind != "whole" for given in terms):
+                return None
+            columns = [given.column for given in terms if given is not None]
+            held = self._module.source.segment(node.func)
+            second = columns[1] if len(columns) > 1 else None
+            return Term("metric", preds=columns[0], target=second, node=node, held=held)
         try:
             found = epoch_object(self._module, node, name)
         except NoObject as error:
