@@ -314,6 +314,8 @@ class LightningClass:
         self._depth = 0
         self._spent = 0
         self._total = 0
+        self._changes = 0
+        self._answers: dict[object, tuple[int, Value]] = {}
         self._running: list[ast.AST] = []
         self._calls: list[tuple[_Frame, ast.Call]] = []
         self._loops = 0
@@ -405,6 +407,7 @@ class LightningClass:
         self._spent = 0
         self._running = []
         self._calls = []
+        self._answers = {}
         self._loops = 0
         saved = _Names(self.attributes)
         arguments: list[Value] = []
@@ -436,6 +439,26 @@ class LightningClass:
         node = info.node
         if self._depth >= _DEPTH or self._running.count(node) > 1:
             return UNKNOWN
+        # The same call made again answers the same, as long as the module's attributes are.
+        key = (node, bound, self._depth, tuple(arguments), tuple(keywords.items()))
+        if closure or not _is_hashable(key):
+            return self._run_body(info, arguments, keywords, bound, closure)
+        known = self._answers.get(key)
+        if known is not None and known[0] == self._changes:
+            return known[1]
+        value = self._run_body(info, arguments, keywords, bound, closure)
+        self._answers[key] = (self._changes, value)
+        return value
+
+    def _run_body(
+        self,
+        info: FunctionInfo,
+        arguments: Sequence[Value],
+        keywords: dict[str, Value],
+        bound: bool,
+        closure: Sequence[tuple[str, Value]],
+    ) -> Value:
+        node = info.node
         names = _Names(closure)
         parameters = [*node.args.posonlyargs, *node.args.args]
         static = any(
@@ -600,7 +623,9 @@ class LightningClass:
             try:
                 self._block(frame, body)
             except _Return:
+                self._changes += bool(self.attributes.touched)
                 continue
+            self._changes += bool(self.attributes.touched)
             ends.append((frame.names, self.attributes))
         frame.conditions -= 1
         if not ends:
@@ -657,13 +682,19 @@ class LightningClass:
                 self._bind(frame, item.value if isinstance(item, ast.Starred) else item, part)
         elif isinstance(target, ast.Attribute):
             if isinstance(self._eval(frame, target.value), SelfValue):
-                self.attributes[target.attr] = operations.held(value, target.attr)
+                self._set_attribute(target.attr, value)
         elif isinstance(target, ast.Subscript):
             key = self._eval(frame, target.slice)
             holder = self._eval(frame, target.value)
             changed = operations.with_item(holder, key, value)
             if isinstance(target.value, (ast.Name, ast.Attribute)):
                 self._bind(frame, target.value, changed)
+
+    def _set_attribute(self, name: str, value: Value) -> None:
+        placed = operations.held(value, name)
+        if name not in self.attributes or self.attributes[name] != placed:
+            self._changes += 1
+            self.attributes[name] = placed
 
     # Expressions ----------------------------------------------------------------------------
 
@@ -996,7 +1027,7 @@ class LightningClass:
             if target.name == "builtins.setattr" and len(arguments) == 3:
                 name = text_of(arguments[1])
                 if name is not None and "*" not in name:
-                    self.attributes[name] = operations.held(arguments[2], name)
+                    self._set_attribute(name, arguments[2])
                 return Const(None)
             if target.name == "builtins.getattr" and len(arguments) >= 2:
                 return each(arguments[1], self._named_attribute)
@@ -1164,6 +1195,14 @@ class LightningClass:
             return None
 
         return level("on_step", step), level("on_epoch", epoch)
+
+
+def _is_hashable(key: object) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
 
 
 def _reduction(value: Value) -> str:
