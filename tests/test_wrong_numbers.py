@@ -321,6 +321,14 @@ _FORWARD = {
         'self.m = nn.ModuleDict({f"{s}_f1": F1 for s in ("train", "val")})',
         'self.log("k", self.m["val_f1"](p, y))',
     ),
+    "nested containers": (
+        'self.m = nn.ModuleDict({"val_": nn.ModuleDict({"f1": F1})})',
+        'self.log("k", self.m["val_"]["f1"](p, y))',
+    ),
+    "clone": (
+        "self.train_f1 = F1\nself.val_f1 = self.train_f1.clone()",
+        'self.log("k", self.val_f1(p, y))',
+    ),
     "average given": (
         'self.m = torchmetrics.Accuracy(task="multiclass", num_classes=3, average="macro")',
         'self.log("k", self.m(p, y))',
@@ -358,6 +366,56 @@ _FORWARD_QUIET = {
 def test_a_logged_object_is_quiet(init: str, lines: str, tmp_path: Path) -> None:
     init = init.replace("F1", 'torchmetrics.F1Score(task="binary")')
     assert found(tmp_path, module(step(lines), init=init)) == []
+
+
+def test_a_container_used_by_several_stages_is_one_finding(tmp_path: Path) -> None:
+    init = """
+    base = torchmetrics.MetricCollection([torchmetrics.F1Score(task="binary")])
+    self.m = nn.ModuleDict({f"{s}_m": base.clone(prefix=f"{s}/") for s in ("val", "test")})
+    """
+    shared = """
+    def shared(self, batch, stage):
+        x, y = batch
+        self.log_dict(self.m[f"{stage}_m"](self.net(x), y))
+
+    def validation_step(self, batch, batch_idx):
+        self.shared(batch, "val")
+
+    def test_step(self, batch, batch_idx):
+        self.shared(batch, "test")
+    """
+    (only,) = found(tmp_path, module(shared, init=init))
+    assert 'self.m[f"{stage}_m"]' in only.message
+
+
+def test_a_callback_that_logs_for_the_module_is_followed(tmp_path: Path) -> None:
+    callback = """
+    class Scores(pl.Callback):
+        def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            x, y = batch
+            pl_module.log("k", auroc(pl_module(x), y, task="binary"))
+    """
+    (only,) = found(tmp_path, callback)
+    assert only.code == "LM101"
+
+
+_REPORTS = {
+    "subset": ('evaluate.load("glue", "cola")', 'r["matthews_correlation"]', 1),
+    "old name": ('datasets.load_metric("f1")', 'r["f1"]', 1),
+    "mean part": ('evaluate.load("glue", "mrpc")', 'r["accuracy"]', 0),
+    "mean": ('evaluate.load("accuracy")', 'r["accuracy"]', 0),
+}
+
+
+@pytest.mark.parametrize(("made", "part", "count"), _REPORTS.values(), ids=_REPORTS)
+def test_hugging_face_metrics_are_known_by_name(
+    made: str, part: str, count: int, tmp_path: Path
+) -> None:
+    body = "import datasets\nimport evaluate\n\n\n" + module(
+        step(f'r = self.m.compute(predictions=p, references=y)\nself.log("k", {part})'),
+        init=f"self.m = {made}",
+    )
+    assert len(found(tmp_path, body)) == count
 
 
 _INIT = 'self.f1 = torchmetrics.F1Score(task="binary")\nself.acc = torchmetrics.Accuracy("binary")'
