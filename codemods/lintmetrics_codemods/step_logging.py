@@ -246,9 +246,12 @@ class _Move:
                     )
             for reference in references(project, name):
                 if reference.cls in relatives or reference.receiver == "other":
-                    if reference.receiver == "other" and reference.module is not self.module:
-                        if self.cls.node.name not in reference.module.source.text:
-                            continue
+                    if (
+                        reference.receiver == "other"
+                        and reference.module is not self.module
+                        and self.cls.node.name not in reference.module.source.text
+                    ):
+                        continue
                     raise CannotEdit(
                         f"{name} is also named at {reference.module.source.path}:{reference.line}"
                     )
@@ -478,7 +481,7 @@ class _Move:
             given[0] = f"{given[0]}.detach()"
         if term.held:
             attribute = term.held.removeprefix("self.")
-            self.attributes[attribute, *given] = attribute
+            self.attributes[(attribute, *given)] = attribute
             self.lines += _call_lines(f"self.{attribute}.update", given)
         else:
             attribute = self._attribute(item, tuple(given))
@@ -543,9 +546,13 @@ class _Move:
             for node in ast.walk(keyword.value):
                 if isinstance(node, ast.Name) and node.id not in known:
                     raise CannotEdit(f"`{text}` is not known in __init__; name the object by hand")
-                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                    if node.value.id == "self" and node.attr not in held:
-                        raise CannotEdit(f"`{text}` is not known in __init__")
+                if (
+                    isinstance(node, ast.Attribute)
+                    and isinstance(node.value, ast.Name)
+                    and node.value.id == "self"
+                    and node.attr not in held
+                ):
+                    raise CannotEdit(f"`{text}` is not known in __init__")
 
     # The step's side --------------------------------------------------------------------------
 
@@ -570,6 +577,8 @@ class _Move:
         if path in self.spelled:
             return self.spelled[path]
         part, rest = _part(source.value, path)
+        if part is None and path:
+            part, rest = self._displayed(source, path), ()
         if part is None:
             text = self._output(source) + "".join(f"[{_key(piece)}]" for piece in path)
         else:
@@ -582,6 +591,22 @@ class _Move:
             text = self._named(inner, path, source) + "".join(f"[{_key(p)}]" for p in rest)
         self.spelled[path] = text
         return text
+
+    def _displayed(self, source: _Source, path: Path) -> ast.expr | None:
+        """Return what a dict that was made just before has at a path, where it has a name."""
+        block = block_of(self.module, source.statement)
+        index = block.index(source.statement)
+        above = block[index - 1] if index else None
+        if not (
+            isinstance(source.value, ast.Name)
+            and isinstance(above, ast.Assign)
+            and isinstance(above.targets[0], ast.Name)
+            and above.targets[0].id == source.value.id
+            and isinstance(above.value, (ast.Dict, ast.Tuple))
+        ):
+            return None
+        part, rest = _part(above.value, path)
+        return part if part is not None and not rest and _is_plain(part) else None
 
     def _named(self, expr: ast.expr, path: Path, source: _Source) -> str:
         text = self.module.source.segment(expr)

@@ -62,9 +62,13 @@ def in_step(cls: ClassInfo, function: FunctionNode) -> BatchSize:
         batch = batch_parameter(cls, other)
         parts = _unpacked(function, name)
         named = [part for part in parts if part and not _LABEL.match(part)]
-        if batch is not None and named and _images(cls, other, batch) is not None:
-            if len(parts) == len(_unpacked(other, batch)):
-                return _listed_images(named[0], name)
+        if (
+            batch is not None
+            and named
+            and _images(cls, other, batch) is not None
+            and len(parts) == len(_unpacked(other, batch))
+        ):
+            return _listed_images(named[0], name)
         if batch is not None and _samples(cls, other, batch) is not None and not parts:
             return _list_of_samples(function, name)
     return BatchSize("unknown", "", _evident(cls, function, name), name)
@@ -264,9 +268,12 @@ def _time_first(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize 
             names = [e.id if isinstance(e, ast.Name) else "" for e in target.elts]
             if _TIME_NAME.match(names[0]) and _BATCH_NAME.match(names[1]):
                 return _second_dimension(names[1], name)
-        if isinstance(target, ast.Name) and _BATCH_NAME.match(target.id):
-            if _dimension_of(value, first) == 1:
-                return _second_dimension(target.id, name)
+        if (
+            isinstance(target, ast.Name)
+            and _BATCH_NAME.match(target.id)
+            and _dimension_of(value, first) == 1
+        ):
+            return _second_dimension(target.id, name)
     return None
 
 
@@ -349,10 +356,15 @@ def _handed_back(cls: ClassInfo, function: FunctionNode, name: str) -> str | Non
         if len(returned) != 1 or not isinstance(returned[0], ast.Tuple):
             continue
         for target, value in zip(node.targets[0].elts, returned[0].elts, strict=False):
-            if isinstance(value, ast.Name) and value.id in parts and isinstance(target, ast.Name):
-                if not rebinds_before_end(inner, value.id) and target.id != "_":
-                    if not rebinds_before_end(function, target.id):
-                        return f"{target.id}.size(0)"
+            if (
+                isinstance(value, ast.Name)
+                and value.id in parts
+                and isinstance(target, ast.Name)
+                and not rebinds_before_end(inner, value.id)
+                and target.id != "_"
+                and not rebinds_before_end(function, target.id)
+            ):
+                return f"{target.id}.size(0)"
     return None
 
 
@@ -364,18 +376,24 @@ _TENSOR_USES = frozenset(
 def _is_tensor(function: FunctionNode, name: str) -> bool:
     """Tell whether a value is used as a tensor, or goes into the network as it is."""
     for node in own_nodes(function):
-        if isinstance(node, ast.Attribute) and _is_name(node.value, name):
-            if node.attr in _TENSOR_USES:
-                return True
+        if (
+            isinstance(node, ast.Attribute)
+            and _is_name(node.value, name)
+            and node.attr in _TENSOR_USES
+        ):
+            return True
         if isinstance(node, ast.Call) and any(_is_name(a, name) for a in node.args):
             func = node.func
             if _is_name(func, "self") or ast.unparse(func).startswith(
                 ("F.", "torch.", "nn.functional.")
             ):
                 return True
-            if isinstance(func, ast.Attribute) and _is_name(func.value, "self"):
-                if func.attr in ("forward", "model", "net", "network", "encoder", "backbone"):
-                    return True
+            if (
+                isinstance(func, ast.Attribute)
+                and _is_name(func.value, "self")
+                and func.attr in ("forward", "model", "net", "network", "encoder", "backbone")
+            ):
+                return True
     return False
 
 
@@ -421,9 +439,10 @@ def one_sample_per_batch(cls: ClassInfo, hook: str) -> bool:
 
 def _loaders(module: Module, function: FunctionNode) -> Iterator[ast.Call]:
     for node in ast.walk(function):
-        if isinstance(node, ast.Call):
-            if (module.qualified(node.func) or "").endswith(".DataLoader"):
-                yield node
+        if isinstance(node, ast.Call) and (module.qualified(node.func) or "").endswith(
+            ".DataLoader"
+        ):
+            yield node
 
 
 def _single(call: ast.Call) -> bool:

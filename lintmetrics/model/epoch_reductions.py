@@ -45,8 +45,9 @@ class Term:
 
     Args:
         kind: ``outputs`` (the list), ``item`` (of one step), ``rows`` (a list, one per step),
-            ``summed`` (their total), ``stacked`` (one row per batch), ``whole`` (one row per sample), ``mean`` (of one value
-            per batch), ``metric`` (of all data), ``record`` (a dict) or ``tuple``.
+            ``summed`` (their total), ``stacked`` (one row per batch), ``whole`` (one row per
+            sample), ``mean`` (of one value per batch), ``metric`` (of all data) or ``record`` (a
+            dict).
         column: the expression of one batch, for all but ``outputs``, ``metric`` and ``record``.
         metric: the object that gives the number; ``preds``, ``target``: what updates it.
         held: how the module names the object, where it has it already.
@@ -216,9 +217,12 @@ class Reader:
             elif self._is_outputs(target) and _empties(value):
                 found.cleared.append(node)
                 return
-            elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-                if self._set_item(target, value, node, found):
-                    return
+            elif (
+                isinstance(target, ast.Subscript)
+                and isinstance(target.value, ast.Name)
+                and self._set_item(target, value, node, found)
+            ):
+                return
         if isinstance(node, ast.Expr) and isinstance(value, ast.Call):
             func = value.func
             if isinstance(func, ast.Attribute):
@@ -286,24 +290,31 @@ class Reader:
 
     def _gathered(self, statement: ast.stmt) -> tuple[str, Term | None]:
         """Return the name that a statement of a loop adds to, with what the loop makes of it."""
-        if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
-            if isinstance(statement.target, ast.Name):
-                name = statement.target.id
-                term = self.term(statement.value)
-                if term is not None and term.kind == "item":
-                    kind = {"zero": "summed", "list": "whole"}.get(
-                        self._begun.get(name, ("", statement))[0]
-                    )
-                    return name, term.having(kind) if kind else None
+        if (
+            isinstance(statement, ast.AugAssign)
+            and isinstance(statement.op, ast.Add)
+            and isinstance(statement.target, ast.Name)
+        ):
+            name = statement.target.id
+            term = self.term(statement.value)
+            if term is not None and term.kind == "item":
+                kind = {"zero": "summed", "list": "whole"}.get(
+                    self._begun.get(name, ("", statement))[0]
+                )
+                return name, term.having(kind) if kind else None
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
             call = statement.value
             if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
                 kind = {"append": "rows", "extend": "whole"}.get(call.func.attr)
                 term = self.term(call.args[0]) if len(call.args) == 1 else None
                 name = call.func.value.id
-                if kind and term is not None and term.kind == "item":
-                    if self._begun.get(name, ("", statement))[0] == "list":
-                        return name, term.having(kind)
+                if (
+                    kind
+                    and term is not None
+                    and term.kind == "item"
+                    and self._begun.get(name, ("", statement))[0] == "list"
+                ):
+                    return name, term.having(kind)
         return "", None
 
     def _averages(self, node: ast.AugAssign) -> bool:
@@ -410,9 +421,13 @@ class Reader:
             return self._subscript(node)
         if isinstance(node, ast.Compare):
             inner = self.term(node.left)
-            if inner is not None and inner.kind in ("whole", "item"):
-                if len(node.ops) == 1 and isinstance(node.comparators[0], ast.Constant):
-                    return self._wrapped(inner, node, node.left, atomic=False)
+            if (
+                inner is not None
+                and inner.kind in ("whole", "item")
+                and len(node.ops) == 1
+                and isinstance(node.comparators[0], ast.Constant)
+            ):
+                return self._wrapped(inner, node, node.left, atomic=False)
             return None
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             return self._quotient(node)
@@ -492,19 +507,27 @@ class Reader:
         pieces: tuple[str | Path, ...] = term.column.pieces
         if not term.column.atomic and isinstance(outer, (ast.Compare, ast.BinOp)):
             pieces = ("(", *pieces, ")")
-        if isinstance(outer, ast.Call) and isinstance(outer.func, ast.Attribute):
-            if outer.func.value is inner and not term.column.atomic:
-                pieces = ("(", *pieces, ")")
-                # Parentheses that the source has around the inner expression are in neither part.
-                before, after = before.rstrip("("), after.lstrip(")")
+        if (
+            isinstance(outer, ast.Call)
+            and isinstance(outer.func, ast.Attribute)
+            and outer.func.value is inner
+            and not term.column.atomic
+        ):
+            pieces = ("(", *pieces, ")")
+            # Parentheses that the source has around the inner expression are in neither part.
+            before, after = before.rstrip("("), after.lstrip(")")
         column = Column((before, *pieces, after) if before else (*pieces, after), atomic)
         return Term(term.kind, column, node=term.node)
 
     def _counts(self, divisor: ast.expr) -> bool:
         """Tell whether an expression is the number of batches."""
-        if isinstance(divisor, ast.Call) and isinstance(divisor.func, ast.Name) and divisor.args:
-            if divisor.func.id == "max":
-                divisor = divisor.args[0]
+        if (
+            isinstance(divisor, ast.Call)
+            and isinstance(divisor.func, ast.Name)
+            and divisor.args
+            and divisor.func.id == "max"
+        ):
+            divisor = divisor.args[0]
         if not (isinstance(divisor, ast.Call) and isinstance(divisor.func, ast.Name)):
             return False
         if divisor.func.id != "len" or len(divisor.args) != 1:
@@ -552,9 +575,12 @@ class Reader:
             return self._mean(first, node)
         if isinstance(func, ast.Call) and first is not None:
             layer = self._module.qualified(func.func) or ""
-            if layer in _MODULES and first.kind in ("whole", "item"):
-                if not _MODULES[layer] or _dimension(func, 0) not in (None, 0):
-                    return self._wrapped(first, node, node.args[0])
+            if (
+                layer in _MODULES
+                and first.kind in ("whole", "item")
+                and (not _MODULES[layer] or _dimension(func, 0) not in (None, 0))
+            ):
+                return self._wrapped(first, node, node.args[0])
             return None
         if name in _FUNCTIONS and first is not None and first.kind in ("whole", "item"):
             if not _FUNCTIONS[name] or _dimension(node, 1) not in (None, 0):
@@ -634,9 +660,12 @@ class Reader:
         if owner.kind == "item" and name == "get" and node.args:
             key = node.args[0]
             piece = owner.column.pieces[0] if len(owner.column.pieces) == 1 else ""
-            if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                if not isinstance(piece, str):
-                    return Term("item", Column(((*piece, key.value),)), node=owner.node)
+            if (
+                isinstance(key, ast.Constant)
+                and isinstance(key.value, str)
+                and not isinstance(piece, str)
+            ):
+                return Term("item", Column(((*piece, key.value),)), node=owner.node)
             return None
         if name in _UNWRAPPED and not (name in ("float", "double") and owner.kind == "whole"):
             return owner
@@ -658,9 +687,13 @@ class Reader:
             return self._wrapped(owner, node, func.value)
         if name == "flatten" and not node.args and not node.keywords:
             return self._wrapped(owner, node, func.value)
-        if name in ("view", "reshape") and len(node.args) == 1 and not node.keywords:
-            if ast.unparse(node.args[0]) == "-1":
-                return self._wrapped(owner, node, func.value)
+        if (
+            name in ("view", "reshape")
+            and len(node.args) == 1
+            and not node.keywords
+            and ast.unparse(node.args[0]) == "-1"
+        ):
+            return self._wrapped(owner, node, func.value)
         if name == "astype" and len(node.args) == 1 and ast.unparse(node.args[0]) == "int":
             pieces = (
                 owner.column.pieces if owner.column.atomic else ("(", *owner.column.pieces, ")")

@@ -11,6 +11,7 @@ from lintmetrics.model.flow import BatchMean, LightningClass
 from lintmetrics.model.values import Number, numbers
 from lintmetrics.rule import Consequence, Finding, Rule
 
+
 class MeanOfBatchMeans(Rule):
     """An epoch value that is the plain mean of one value per batch.
 
@@ -78,7 +79,7 @@ class MeanOfBatchMeans(Rule):
             )
             yield Finding(
                 model,
-                f"{label} gives every batch one vote; a short last one counts as much as a full one",
+                f"{label} gives every batch one vote, so a short last one weighs as a full one",
                 help=f'log the batch value in {step}: self.log("{keys[0] if keys else "..."}", '
                 "value, on_step=False, on_epoch=True)",
                 node=mean.node,
