@@ -8,14 +8,8 @@ import re
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
-from lintmetrics.model.metric_api import (
-    Argument,
-    MetricCall,
-    Migration,
-    migrate,
-    quote_of,
-    read,
-)
+from lintmetrics.model.metric_api import Argument, MetricCall, read
+from lintmetrics.model.metric_migration import Migration, migrate, quote_of
 from lintmetrics.model.moved_names import (
     MovedImport,
     MovedRead,

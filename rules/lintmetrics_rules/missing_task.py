@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lintmetrics.model.metric_api import migrate, read
+from lintmetrics.model.metric_api import read
+from lintmetrics.model.metric_migration import migrate
 from lintmetrics.project import CallSite
 from lintmetrics.rule import Consequence, Finding, Rule
 
