@@ -63,6 +63,8 @@ class _Migration:
         self.collected: dict[tuple[ClassInfo, str], step_outputs.Collector] = {}
         self.twins: dict[EpochEnd, EpochEnd] = {}
         self.notes: list[str] = []
+        self.helped: dict[EpochEnd, bool] = {}
+        self.handed_on: set[EpochEnd] = set()
         self._gather()
         self.uses = self._used()
 
@@ -202,8 +204,12 @@ class _Migration:
         for end in self.ends:
             self._require_movable(end)
         self._find_twins()
-        for bundle in self._bundles():
-            self._write(bundle)
+        forms = [(bundle, self._form(bundle)) for bundle in self._bundles()]
+        for bundle, form in forms:
+            if form == "helper" and any(self.uses[end] for end in bundle):
+                self.handed_on.update(bundle)
+        for bundle, form in forms:
+            self._write(bundle, form)
         for end in self.ends:
             self._keep_overrides(end)
         for reference, reached in self.done_calls.items():
@@ -369,7 +375,20 @@ class _Migration:
     def _must_merge(self, end: EpochEnd) -> bool:
         if end.name == end.stage.hook:
             return False
-        return bool(self._own_hook(end) or self._inherited_hook(end))
+        return bool(
+            self._own_hook(end) or self._inherited_hook(end) or self._overrides_in_a_row(end)
+        )
+
+    @staticmethod
+    def _overrides_in_a_row(end: EpochEnd) -> bool:
+        """Tell whether subclasses override each other's hook of today's name."""
+        hook = end.stage.hook
+        return any(
+            own_epoch_end(below, hook) is not None
+            and own_epoch_end(below, end.name) is None
+            and inherited(below, hook) is not None
+            for below in end.cls.subclasses
+        )
 
     @staticmethod
     def _inherited_hook(end: EpochEnd) -> EpochEnd | None:
@@ -378,31 +397,35 @@ class _Migration:
         # One that reads the list of outputs is the base's own successor of the removed hook.
         return None if above is not None and above.reads_list else above
 
-    def _write(self, bundle: list[EpochEnd]) -> None:
+    def _form(self, bundle: list[EpochEnd]) -> str:
+        """Return what becomes of hooks: ``"plain"``, ``"list"`` or ``"helper"``."""
         used = any(self.uses[end] for end in bundle)
         calls = self._calls_to(bundle)
         merged = any(self._must_merge(end) for end in bundle) or (
             any(reference.receiver == "self" for reference in calls)
             and any(self._is_overridden(end) for end in bundle)
         )
-        self._check_aliases(bundle, merged)
-        if not used and not merged:
-            for end in bundle:
+        if merged:
+            return "helper"
+        if not used:
+            return "plain"
+        if self._other_parameters_read(bundle):
+            return "helper"
+        return "list" if all(self._is_chain(reference) for reference in calls) else "helper"
+
+    def _write(self, bundle: list[EpochEnd], form: str) -> None:
+        calls = self._calls_to(bundle)
+        self._check_aliases(bundle, form)
+        if form == "helper":
+            self._write_helper(bundle, calls, any(self.uses[end] for end in bundle))
+            return
+        for end in bundle:
+            if self.uses[end]:
+                self._write_direct(end)
+            else:
                 self._write_plain(end)
-            for reference in calls:
-                self._call_hook(reference)
-        elif not used or merged or self._other_parameters_read(bundle):
-            self._write_helper(bundle, calls, used)
-        elif all(self._is_chain(reference) for reference in calls):
-            for end in bundle:
-                if self.uses[end]:
-                    self._write_direct(end)
-                else:
-                    self._write_plain(end)
-            for reference in calls:
-                self._call_hook(reference)
-        else:
-            self._write_helper(bundle, calls, used)
+        for reference in calls:
+            self._call_hook(reference)
 
     @staticmethod
     def _is_overridden(end: EpochEnd) -> bool:
@@ -411,19 +434,24 @@ class _Migration:
             own_epoch_end(below, end.stage.hook) is not None for below in end.cls.subclasses
         )
 
-    def _check_aliases(self, bundle: list[EpochEnd], merged: bool) -> None:
+    def _check_aliases(self, bundle: list[EpochEnd], form: str) -> None:
         """Stop at an alias that cannot stay one."""
         for end in bundle:
             if end.alias is None:
                 continue
             original = own_epoch_end(end.cls, end.function.name)
             assert original is not None
+            merged = any(self._must_merge(e) or self._is_overridden(e) for e in bundle)
             chained = any(reference.function is end.function for reference in self.calls)
+            elsewhere = self.uses[end] and (
+                self._root(original) is not end.cls or self._collect(end.cls, original.stage).exists
+            )
             if (
                 merged
                 or chained
+                or elsewhere
                 or inherited(end.cls, original.name) in bundle
-                or (self.uses[end] and self._root(original) is not end.cls)
+                or (form == "helper" and len(bundle) > 2)
             ):
                 raise CannotEdit(
                     f"the alias {end.spelled} at {end.module.source.path}:{end.line} cannot stay "
@@ -566,9 +594,13 @@ class _Migration:
                 own = own_epoch_end(cls, name)
                 if own is None or STAGE_OF_HOOK[own.function.name] is not end.stage:
                     continue
-                if self.uses.get(own, False) or (
-                    own not in self.uses
-                    and any(loads(own.function, p.arg) for p in extra_parameters(own.function))
+                if (
+                    self.uses.get(own, False)
+                    or own in self.handed_on
+                    or (
+                        own not in self.uses
+                        and any(loads(own.function, p.arg) for p in extra_parameters(own.function))
+                    )
                 ):
                     root = cls
         return root
@@ -715,6 +747,7 @@ class _Migration:
                 self._rename_alias(end)
                 continue
             self.editor.rename_function(end.module, end.function, end.stage.helper)
+            self.helped[end] = used
             if not used:
                 self._drop_parameters(end)
             self._drop_lightning_call(end)
@@ -752,19 +785,10 @@ class _Migration:
         required = required_parameters(end.function)
         if used and len(required) > 1:
             raise CannotEdit(f"{end.spelled} requires more than its outputs")
-        name = "outputs"
-        if own is not None and (loads(own.function, name) or rebinds(own.function, name)):
-            name = "step_outputs"
-        lines: list[str] = []
-        if used:
-            lines += self._collect(self._root(end), stage).reading(name, clear=True)
-        lines.append(f"self.{stage.helper}({name if used else ''})")
         if own is not None:
-            if not used and (root := self._collecting_base(end)) is not None:
-                self._collect(root, stage)
-                lines.insert(0, f"self.{stage.outputs}.clear()")
-            self.editor.insert_at_body_start(module, own.function, lines)
+            self._begin_with_helper(end, own, used)
             return
+        lines = self._helper_lines(end, "outputs", used)
         if end.name != stage.hook and self._inherited_hook(end) is not None:
             lines.append(f"super().{stage.hook}()")
         self.editor.add_method(
@@ -775,6 +799,27 @@ class _Migration:
             rank=1,
         )
 
+    def _helper_lines(self, end: EpochEnd, name: str, used: bool) -> list[str]:
+        """Return the lines that call what was the removed hook."""
+        stage = end.stage
+        if used:
+            reading = self._collect(self._root(end), stage).reading(name, clear=True)
+            return [*reading, f"self.{stage.helper}({name})"]
+        lines = [f"self.{stage.helper}()"]
+        root = self._collecting_base(end)
+        if root is not None:
+            self._collect(root, stage)
+            lines.insert(0, f"self.{stage.outputs}.clear()")
+        return lines
+
+    def _begin_with_helper(self, end: EpochEnd, own: EpochEnd, used: bool) -> None:
+        """Let a hook that is there already begin with what was the removed one."""
+        name = "outputs"
+        if loads(own.function, name) or rebinds(own.function, name):
+            name = "step_outputs"
+        lines = self._helper_lines(end, name, used)
+        self.editor.insert_at_body_start(own.module, own.function, lines)
+
     def _keep_overrides(self, end: EpochEnd) -> None:
         """Let hooks of subclasses, which ran besides a removed one, call what it becomes."""
         stage = end.stage
@@ -784,9 +829,17 @@ class _Migration:
             own = own_epoch_end(below, stage.hook)
             if own is None or own_epoch_end(below, end.name) is not None:
                 continue
-            if inherited(below, end.name) != end or inherited(below, stage.hook) is not None:
+            if inherited(below, end.name) != end:
                 continue
             where = f"{own.spelled} at {own.module.source.path}:{own.line}"
+            if inherited(below, stage.hook) is not None:
+                if calls_super(own.function, stage.hook):
+                    self._super_first(own)
+                elif own.alias is None and end in self.helped:
+                    self._begin_with_helper(end, own, self.helped[end])
+                else:
+                    raise CannotEdit(f"{where} hides a hook that ran besides it")
+                continue
             if any(own_epoch_end(cls, end.name) is not None for cls in below.subclasses):
                 raise CannotEdit(
                     f"{where} stands between two classes with {end.name}; merge them by hand"

@@ -85,7 +85,9 @@ class Collector:
             _is_filled(method, self.stage.outputs)
             for cls in self.root.mro()
             for name, method in cls.methods.items()
-            if (seen := self.root.lookup(name)) is not None and seen.node is method
+            if "epoch_end" not in name
+            and (seen := self.root.lookup(name)) is not None
+            and (seen.node is method or calls_super(seen.node, name))
         )
         if not all(is_empty_list(value) for value in self._made):
             raise CannotEdit(
@@ -301,6 +303,14 @@ class Collector:
                         "still has a say in the outputs; move it first"
                     )
                 write_step_end(editor, before)
+        if self.sharing and self.several:
+            raise CannotEdit(
+                f"{root.node.name} ends two stages with one method, and each may have several "
+                "dataloaders; give each stage a method of its own first"
+            )
+        for other in self.sharing:
+            if any(other.batch_end in below.namespace for below in root.subclasses):
+                raise CannotEdit(f"a subclass of {root.node.name} has a {other.batch_end}")
         for below in root.subclasses:
             function = below.methods.get(stage.batch_end)
             if function is None or calls_super(function, stage.batch_end):
@@ -503,12 +513,10 @@ def is_empty_list(value: ast.expr) -> bool:
 
 
 def _is_filled(method: FunctionNode, attribute: str) -> bool:
-    return any(
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("append", "extend")
-        and any(_is_attribute(inner, attribute) for inner in ast.walk(node.func.value))
-        for node in ast.walk(method)
+    """Tell whether a method puts something into a list of the instance, under any name."""
+    nodes = list(ast.walk(method))
+    return any(_is_attribute(node, attribute) for node in nodes) and any(
+        isinstance(node, ast.Attribute) and node.attr in ("append", "extend") for node in nodes
     )
 
 
