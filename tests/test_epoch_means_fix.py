@@ -434,6 +434,33 @@ def validation_step(self, batch, batch_idx):
     )
 
 
+def test_another_name_for_the_list_is_seen_through(tmp_path: Path) -> None:
+    done = methods(
+        moved(
+            tmp_path,
+            """
+            def validation_step(self, batch, batch_idx):
+                loss = F.mse_loss(self.net(batch), batch)
+                self.outs.append({"val_loss": loss})
+
+            def on_validation_epoch_end(self):
+                outputs = self.outs
+                avg_loss = torch.stack([x["val_loss"] for x in outputs]).mean()
+                self.log("val_loss", avg_loss)
+                outputs.clear()
+            """,
+        )
+    )
+    assert (
+        done
+        == """\
+def validation_step(self, batch, batch_idx):
+    loss = F.mse_loss(self.net(batch), batch)
+    self.log("val_loss", loss)
+"""
+    )
+
+
 def test_a_list_with_other_readers_stays(tmp_path: Path) -> None:
     done = methods(
         moved(

@@ -184,25 +184,16 @@ class _Move:
             for item in items:
                 self._write(item, source)
         left = [s for s in self.hook.body if s not in gone and not is_docstring(s)]
-        changed = True
-        while changed:
-            changed = False
-            for statement, _ in reading.pure:
-                if statement in gone:
-                    continue
-                names = [name for s, name in reading.pure if s is statement]
-                others = [s for s in left if s is not statement]
-                if not any(_reads(s, name) for s in others for name in names):
-                    gone.append(statement)
-                    left = others
-                    changed = True
+        left = _alive(left, reading)
+        gone = [s for s in self.hook.body if s not in left and not is_docstring(s)]
         if any(mean.node in ast.walk(statement) for statement in left):
             used = next(s for s in left if mean.node in ast.walk(s))
             raise CannotEdit(
                 f"the mean made at line {used.lineno} is also used otherwise; log the batch value "
                 "in the step by hand"
             )
-        if not [s for s in left if s not in reading.cleared] and self._is_private(attribute):
+        rest = _alive([s for s in left if s not in reading.cleared], reading)
+        if not rest and self._is_private(attribute):
             self.hook_goes = True
             self._drop_list(attribute, source)
             self._remove_hook()
@@ -734,6 +725,21 @@ class _Move:
             self.lines = []
         else:
             self.editor.remove(self.module, source.statement)
+
+
+def _alive(statements: list[ast.stmt], reading: Reading) -> list[ast.stmt]:
+    """Return statements without the assignments that nothing among them reads any more."""
+    left = list(statements)
+    changed = True
+    while changed:
+        changed = False
+        for statement in [s for s in left if any(s is pure for pure, _ in reading.pure)]:
+            names = [name for s, name in reading.pure if s is statement]
+            others = [s for s in left if s is not statement]
+            if not any(_reads(s, name) for s in others for name in names):
+                left = others
+                changed = True
+    return left
 
 
 def _call_of(statement: ast.stmt) -> ast.expr | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from lintmetrics import facts
 from lintmetrics.codemod import Relation
 from lintmetrics.facts import ObjectEquivalent
-from lintmetrics.model import evidence, metric_api
+from lintmetrics.model import evidence, metric_api, metric_migration
 from lintmetrics.project import Module
 
 _CLASS = re.compile(r"torchmetrics(?:\.\w+)*\.[A-Z]\w*")
@@ -66,7 +66,7 @@ def _of_torchmetrics(module: Module, call: ast.Call, name: str) -> EpochObject:
         raise NoObject(f"{where} is no metric function")
     if read.ambiguous:
         raise NoObject(read.ambiguous)
-    migration = metric_api.migrate(read)
+    migration = metric_migration.migrate(read)
     if migration.blocked:
         raise NoObject(migration.blocked)
     if migration.before or migration.after or migration.elsewhere or migration.twice:

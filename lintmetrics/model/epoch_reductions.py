@@ -226,7 +226,7 @@ class Reader:
         if isinstance(node, ast.Expr) and isinstance(value, ast.Call):
             func = value.func
             if isinstance(func, ast.Attribute):
-                if func.attr == "clear" and self._is_outputs(func.value):
+                if func.attr == "clear" and self.term(func.value) is OUTPUTS:
                     found.cleared.append(node)
                     return
                 if _is_self(func.value) and func.attr in ("log", "log_dict"):
