@@ -176,6 +176,27 @@ def test_values_collected_per_sample_are_no_batch_means(tmp_path: Path) -> None:
     assert found(tmp_path, step, end) == []
 
 
+@pytest.mark.parametrize(
+    ("made", "read"),
+    [("[]", "self.recent[-100:]"), ("collections.deque(maxlen=100)", "self.recent")],
+)
+def test_a_moving_window_is_no_epoch(tmp_path: Path, made: str, read: str) -> None:
+    methods = f"""
+    def on_fit_start(self):
+        self.recent = {made}
+
+    def training_step(self, batch, batch_idx):
+        loss = F.mse_loss(self.net(batch), batch)
+        self.recent.append(loss.item())
+        return loss
+
+    def on_train_epoch_end(self):
+        recent = {read}
+        self.log("recent_loss", sum(recent) / len(recent))
+    """
+    assert found(tmp_path, methods) == []
+
+
 def test_batches_of_one_sample_have_one_vote_rightly(tmp_path: Path) -> None:
     end = """
     def validation_epoch_end(self, outputs):

@@ -11,9 +11,10 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from lintmetrics.edits import FunctionNode, default_of
 from lintmetrics.model import hooks, operations
@@ -314,6 +315,7 @@ class LightningClass:
         self._depth = 0
         self._spent = 0
         self._total = 0
+        self._limit = 0
         self._changes = 0
         self._answers: dict[object, tuple[int, Value]] = {}
         self._running: list[ast.AST] = []
@@ -382,10 +384,25 @@ class LightningClass:
         for append in self.appends:
             if hooks.is_batch_hook(append.hook):
                 found.setdefault(append.attribute, []).append(append.value)
-                if append.looped:
+                if append.looped or self._is_window(append.attribute):
                     looped.add(append.attribute)
         for attribute, values in found.items():
             self.attributes[attribute] = Elements(merge(values), attribute not in looped)
+
+    def _is_window(self, attribute: str) -> bool:
+        """Tell whether an attribute is a deque, which holds the last values and not an epoch's."""
+        return any(
+            isinstance(node, (ast.Assign, ast.AnnAssign))
+            and isinstance(node.value, ast.Call)
+            and ast.unparse(node.value.func).endswith("deque")
+            and any(
+                isinstance(target, ast.Attribute) and target.attr == attribute
+                for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            )
+            for cls in self.cls.mro()
+            for method in cls.methods.values()
+            for node in ast.walk(method)
+        )
 
     def _start_nested(self, name: str, outputs: Value) -> None:
         """Run an old epoch end on a list for each dataloader, where there may be several."""
@@ -405,6 +422,7 @@ class LightningClass:
         self._depth = 0
         self._total += self._spent
         self._spent = 0
+        self._limit = min(_BUDGET, _TOTAL - self._total)
         self._running = []
         self._calls = []
         self._answers = {}
@@ -520,6 +538,13 @@ class LightningClass:
             value = self._running_total(frame, node) or self._eval(frame, node.value)
             for target in node.targets:
                 self._bind(frame, target, value)
+        elif isinstance(node, ast.Return):
+            value = self._eval(frame, node.value) if node.value else Const(None)
+            frame.returned.append(value)
+            frame.returns.append(node)
+            raise _Return
+        elif isinstance(node, ast.If):
+            self._if(frame, node)
         elif isinstance(node, ast.AnnAssign):
             if node.value is not None:
                 self._bind(frame, node.target, self._eval(frame, node.value))
@@ -536,13 +561,6 @@ class LightningClass:
                 value = operations.binary(node.op, before, value, made, frame.module)
                 self._note_mean(frame, made, value)
             self._bind(frame, node.target, value)
-        elif isinstance(node, ast.Return):
-            value = self._eval(frame, node.value) if node.value else Const(None)
-            frame.returned.append(value)
-            frame.returns.append(node)
-            raise _Return
-        elif isinstance(node, ast.If):
-            self._if(frame, node)
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             self._for(frame, node)
         elif isinstance(node, ast.While):
@@ -700,18 +718,24 @@ class LightningClass:
 
     def _eval(self, frame: _Frame, node: ast.expr) -> Value:
         self._spent += 1
-        if self._spent > _BUDGET or self._spent + self._total > _TOTAL:
+        if self._spent > self._limit:
             raise _Budget
-        method = getattr(self, f"_eval_{type(node).__name__.lower()}", None)
-        if method is None:
-            for child in ast.iter_child_nodes(node):
-                if isinstance(child, ast.expr):
-                    self._eval(frame, child)
-            return UNKNOWN
-        value: Value = method(frame, node)
-        if isinstance(node, (ast.Call, ast.BinOp)):
+        kind = type(node)
+        evaluate = _EVALUATORS.get(kind)
+        if evaluate is None:
+            evaluate = getattr(LightningClass, f"_eval_{kind.__name__.lower()}", None)
+            evaluate = _EVALUATORS[kind] = evaluate or LightningClass._eval_parts
+        value: Value = evaluate(self, frame, node)
+        if value is not UNKNOWN and (kind is ast.Call or kind is ast.BinOp):
             self._note_mean(frame, node, value)
         return value
+
+    def _eval_parts(self, frame: _Frame, node: ast.expr) -> Value:
+        """Look at the parts of an expression that is not understood as a whole."""
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self._eval(frame, child)
+        return UNKNOWN
 
     def _note_mean(self, frame: _Frame, made: ast.expr, value: Value) -> None:
         """Keep a mean over batches by hand, with the place where the module's own code makes it."""
@@ -742,6 +766,13 @@ class LightningClass:
         return self._symbol(frame, node)
 
     def _symbol(self, frame: _Frame, node: ast.expr) -> Value:
+        known: dict[ast.expr, Value] = frame.module.__dict__.setdefault("_lm_symbols", {})
+        value = known.get(node)
+        if value is None:
+            value = known[node] = self._resolved(frame, node)
+        return value
+
+    def _resolved(self, frame: _Frame, node: ast.expr) -> Value:
         symbol = frame.module.resolve(node)
         if isinstance(symbol, FunctionInfo):
             return Callee(symbol)
@@ -1195,6 +1226,9 @@ class LightningClass:
             return None
 
         return level("on_step", step), level("on_epoch", epoch)
+
+
+_EVALUATORS: dict[type[ast.expr], Callable[[LightningClass, _Frame, Any], Value]] = {}
 
 
 def _is_hashable(key: object) -> bool:

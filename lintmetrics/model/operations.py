@@ -453,7 +453,11 @@ def item(value: Value, key: Value, node: ast.Subscript) -> Value:
             return Elements(merge(list(value.items)))
         return merge(list(value.items))
     if isinstance(value, Elements):
-        return value if isinstance(node.slice, ast.Slice) else value.of
+        if not isinstance(node.slice, ast.Slice):
+            return value.of
+        # The last hundred batches are a moving window, not the epoch.
+        window = isinstance(node.slice.lower, ast.UnaryOp)
+        return Elements(value.of, value.per_batch and not window)
     if isinstance(value, Metric) and value.members and name is not None:
         return next((member for key_, member in value.members if key_ == name), UNKNOWN)
     if isinstance(value, Number):
