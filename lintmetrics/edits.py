@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lintmetrics.errors import LintmetricsError
+from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
     from lintmetrics.project import Module
@@ -558,7 +559,7 @@ def block_of(module: Module, statement: ast.stmt) -> list[ast.stmt]:
 
 def indent_unit(module: Module) -> str:
     """Return one level of indentation as the file has it; four spaces when it has none."""
-    for statement in ast.walk(module.tree):
+    for statement in subtree(module.tree):
         body = getattr(statement, "body", None)
         if isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.If, ast.For)) and body:
             source = module.source

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lintmetrics.edits import CannotEdit, Edit, Editor
+from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
     from lintmetrics.project import Module
@@ -21,7 +22,7 @@ _WORD = re.compile(r"\w+")
 def _read_names(tree: ast.Module) -> set[str]:
     """Return every name that a file reads, also inside strings (``__all__``, annotations)."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in subtree(tree):
         if isinstance(node, ast.Name):
             names.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):

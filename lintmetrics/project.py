@@ -17,6 +17,7 @@ from typing import Union
 from lintmetrics.edits import FunctionNode, bound_name
 from lintmetrics.errors import SourceError
 from lintmetrics.source import Source
+from lintmetrics.tree import index_tree, subtree
 
 _MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
 _LIBRARY = re.compile(r"(?:torchmetrics|pytorch_lightning|lightning)\b")
@@ -32,13 +33,6 @@ _KINDS = {
     "Metric": re.compile(rf"(?:torchmetrics|{_LIGHTNING}\.metrics)\.(?:.*\.)?[A-Z]\w+$"),
     "nn.Module": re.compile(r"torch\.nn\.(?:.*\.)?[A-Z]\w+$"),
 }
-_LEAF_FIELDS = frozenset(
-    {
-        *("ctx", "op", "ops", "id", "attr", "arg", "kind", "level", "module", "simple", "rest"),
-        *("conversion", "type_comment", "is_async", "asname", "type_ignores", "kwd_attrs"),
-    }
-)
-_NODE_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
 _IMPLIED = {"nn.Module": ("LightningModule", "Metric")}
 
 
@@ -143,26 +137,8 @@ class Module:
         return self.tree
 
     def _walk(self) -> None:
-        # One pass sets every parent and collects what rules and names need. It visits each node
-        # of each file, so it knows which fields of a node type can hold nodes.
-        fields = _NODE_FIELDS
-        stack: list[ast.AST] = [self.tree]
-        while stack:
-            node = stack.pop()
+        for node in index_tree(self.tree):
             kind = type(node)
-            names = fields.get(kind)
-            if names is None:
-                names = fields[kind] = tuple(n for n in kind._fields if n not in _LEAF_FIELDS)
-            for name in names:
-                value = getattr(node, name, None)
-                if value.__class__ is list:
-                    for child in value:
-                        if isinstance(child, ast.AST):
-                            child.lm_parent = node  # type: ignore[attr-defined]
-                            stack.append(child)
-                elif isinstance(value, ast.AST):
-                    value.lm_parent = node  # type: ignore[attr-defined]
-                    stack.append(value)
             if kind is ast.Call:
                 self.calls.append(node)  # type: ignore[arg-type]
             elif kind is ast.ClassDef:
@@ -324,7 +300,7 @@ class Module:
                 node, (ast.NamedExpr, ast.Tuple, ast.List, ast.Starred)
             ):
                 # Only walrus targets bind inside expressions; look no deeper without one.
-                stack.extend(n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+                stack.extend(n for n in subtree(node) if isinstance(n, ast.NamedExpr))
                 continue
             stack.extend(reversed(list(ast.iter_child_nodes(node))))
         return names
@@ -343,7 +319,7 @@ class Module:
         return any(
             (isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load))
             or (isinstance(node, ast.arg) and node.arg == name)
-            for node in ast.walk(self.tree)
+            for node in subtree(self.tree)
         )
 
     def local_name(self, dotted: str) -> str | None:
@@ -424,7 +400,7 @@ class Module:
                     return self._meaning(bound, node.id, depth + 1)
             elif isinstance(scope, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
                 for generator in scope.generators:
-                    for target in ast.walk(generator.target):
+                    for target in subtree(generator.target):
                         if isinstance(target, ast.Name) and target.id == node.id:
                             return None
             below = scope
@@ -617,7 +593,7 @@ class ClassInfo:
             and isinstance(call.func.value, ast.Name)
             and call.func.value.id == "self"
             for node in self.node.body
-            for call in ast.walk(node)
+            for call in subtree(node)
             if isinstance(call, ast.Call)
         )
 

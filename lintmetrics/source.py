@@ -30,7 +30,7 @@ class Container(Protocol):
     """How a text is stored on disk: encoding, byte order mark, or the cells of a notebook."""
 
     def pack(self, text: str) -> bytes:
-        """Return the bytes of the whole file with ``text`` in place of the text it was read with."""
+        """Return the bytes of the whole file with ``text`` in place of its text."""
 
     def locate(self, line: int) -> tuple[int | None, int]:
         """Return ``(cell, line in the cell)`` for a 1-based line of the text."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lintmetrics.diagnostics import Diagnostic, UnusedSuppression
+from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
     from lintmetrics.source import Source
@@ -223,7 +224,7 @@ def _header_nodes(statement: ast.stmt) -> Iterator[ast.expr]:
             continue
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, ast.AST):
-                yield from (node for node in ast.walk(item) if hasattr(node, "end_lineno"))  # type: ignore[misc]
+                yield from (node for node in subtree(item) if hasattr(node, "end_lineno"))  # type: ignore[misc]
 
 
 def _following(source: Source, line: int, tree: ast.Module | None) -> tuple[int, int]:

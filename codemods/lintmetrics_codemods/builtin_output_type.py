@@ -10,6 +10,7 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import Editor
 from lintmetrics.project import ImportedName
 from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
 
 
 class BuiltinOutputType(Codemod):
@@ -23,7 +24,7 @@ class BuiltinOutputType(Codemod):
         assert isinstance(item, ImportedName)
         module, editor = item.module, Editor()
         quoted = re.compile(rf"\b{re.escape(item.bound)}\b")
-        for node in ast.walk(module.tree):
+        for node in subtree(module.tree):
             if isinstance(node, ast.Name) and node.id == item.bound:
                 editor.replace(module, node, "list")
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -10,6 +10,7 @@ from lintmetrics.edits import Editor
 from lintmetrics.model.epoch_hooks import returns
 from lintmetrics.model.kept_outputs import Append, of_self
 from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
 
 
 class ClearedStepOutputs(Codemod):
@@ -34,7 +35,7 @@ class ClearedStepOutputs(Codemod):
                         f"{hook.name} returns early at {path}:{early.lineno}; "
                         f"decide where to call {line}"
                     )
-            for node in ast.walk(hook):
+            for node in subtree(hook):
                 if of_self(node) != append.attribute:
                     continue
                 parent = module.parent(node)
@@ -45,7 +46,7 @@ class ClearedStepOutputs(Codemod):
                     )
             if isinstance(last, ast.Return):
                 if last.value is not None and any(
-                    of_self(node) == append.attribute for node in ast.walk(last)
+                    of_self(node) == append.attribute for node in subtree(last)
                 ):
                     return Blocked(
                         f"self.{append.attribute} is read in the return at {path}:{last.lineno}"

@@ -17,6 +17,7 @@ from lintmetrics.model.tensors import bindings, constant
 from lintmetrics.model.values import Origin
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
 
 _WIDTH = 100
 
@@ -109,13 +110,13 @@ def _created_at(owner: ClassInfo) -> ast.AST:
     init = owner.methods.get("__init__")
     if init is None:
         return owner.node
-    for node in ast.walk(init):
+    for node in subtree(init):
         if isinstance(node, ast.Return) and node is not init.body[-1]:
             raise CannotEdit(
                 f"__init__ may return at line {node.lineno}, before an object at its end is created"
             )
     if not any(
-        isinstance(node, ast.Attribute) and node.attr == "__init__" for node in ast.walk(init)
+        isinstance(node, ast.Attribute) and node.attr == "__init__" for node in subtree(init)
     ):
         raise CannotEdit(f"__init__ at line {init.lineno} calls no super().__init__()")
     return init.body[-1]
@@ -140,7 +141,7 @@ def _argument_text(value: LoggedValue, owner: ClassInfo, name: str, node: ast.ex
     function = value.function
     assert function is not None
     local = module.scope_of(function)
-    for inner in ast.walk(node):
+    for inner in subtree(node):
         if isinstance(inner, (ast.Call, ast.Lambda, ast.NamedExpr, ast.Await)):
             raise CannotEdit(f"{name}= at line {node.lineno} is worked out in the step")
         if not isinstance(inner, ast.Name):
@@ -175,7 +176,7 @@ def _is_set(owner: ClassInfo, attribute: ast.Attribute) -> bool:
         if name in cls.namespace:
             return True
         init = cls.methods.get("__init__")
-        for node in ast.walk(init) if init is not None else ():
+        for node in subtree(init) if init is not None else ():
             if (
                 isinstance(node, ast.Attribute)
                 and isinstance(node.value, ast.Name)

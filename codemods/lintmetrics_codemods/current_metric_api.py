@@ -21,6 +21,7 @@ from lintmetrics.model.moved_names import (
 from lintmetrics.model.tensors import bindings
 from lintmetrics.project import ImportedName, Module
 from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
 
 _WIDTH = 100
 
@@ -292,7 +293,7 @@ class _Unit:
         )
         return not other_import and any(
             isinstance(node, ast.Name) and node.id == bound and node not in roots
-            for node in ast.walk(self.module.tree)
+            for node in subtree(self.module.tree)
         )
 
 

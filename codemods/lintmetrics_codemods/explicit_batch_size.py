@@ -11,6 +11,7 @@ from lintmetrics.edits import Editor
 from lintmetrics.model.batches import BatchSize
 from lintmetrics.project import Module
 from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
 
 _CLOSED = re.compile(r"(?:\s*\))*")
 
@@ -51,7 +52,7 @@ def _is_bound(module: Module, call: ast.Call, expression: str) -> bool:
     if function is None:
         return False
     parameters = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
-    for name in (n.id for n in ast.walk(ast.parse(expression)) if isinstance(n, ast.Name)):
+    for name in (n.id for n in subtree(ast.parse(expression)) if isinstance(n, ast.Name)):
         if name in ("len", "self") or name in parameters:
             continue
         if not any(
@@ -59,7 +60,7 @@ def _is_bound(module: Module, call: ast.Call, expression: str) -> bool:
             and node.id == name
             and isinstance(node.ctx, ast.Store)
             and node.lineno < call.lineno
-            for node in ast.walk(function)
+            for node in subtree(function)
         ):
             return False
     return True

@@ -7,11 +7,12 @@ import ast
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import Editor, FunctionNode
-from lintmetrics.model.epoch_hooks import TRAINING, family, loads, own_nodes
+from lintmetrics.model.epoch_hooks import TRAINING, family, loads
 from lintmetrics.model.returned_logs import KEYS, ReturnedLog
 from lintmetrics.model.step_outputs import assignments
 from lintmetrics.project import Module
 from lintmetrics.rule import Finding
+from lintmetrics.tree import own_nodes, subtree
 
 
 class LoggedDict(Codemod):
@@ -168,7 +169,7 @@ def _read_elsewhere(returned: ReturnedLog) -> str | None:
         for name, method in cls.methods.items():
             if any(other in name for other in ("val", "test", "predict")):
                 continue
-            for node in ast.walk(method):
+            for node in subtree(method):
                 if (
                     isinstance(node, ast.Subscript)
                     and isinstance(node.ctx, ast.Load)

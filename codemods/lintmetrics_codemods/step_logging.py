@@ -23,7 +23,6 @@ from lintmetrics.model.epoch_hooks import (
     inherited,
     is_generator,
     own_epoch_end,
-    own_nodes,
     references,
     returns,
 )
@@ -39,6 +38,7 @@ from lintmetrics.model.step_outputs import (
 from lintmetrics.model.values import Metric
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
+from lintmetrics.tree import own_nodes, subtree
 
 _TENSOR_ENDS = ("detach", "cpu", "numpy", "item", "tolist", "cuda", "clone", "data")
 _CHEAP = ("float", "long", "int", "bool", "squeeze", "unsqueeze", "view", "reshape", "flatten")
@@ -186,8 +186,8 @@ class _Move:
         left = [s for s in self.hook.body if s not in gone and not is_docstring(s)]
         left = _alive(left, reading)
         gone = [s for s in self.hook.body if s not in left and not is_docstring(s)]
-        if any(mean.node in ast.walk(statement) for statement in left):
-            used = next(s for s in left if mean.node in ast.walk(s))
+        if any(mean.node in subtree(statement) for statement in left):
+            used = next(s for s in left if mean.node in subtree(s))
             raise CannotEdit(
                 f"the mean made at line {used.lineno} is also used otherwise; log the batch value "
                 "in the step by hand"
@@ -293,7 +293,7 @@ class _Move:
                 appends.setdefault(append.attribute, []).append(append.node)
         read = {
             node.attr
-            for node in ast.walk(self.hook)
+            for node in subtree(self.hook)
             if isinstance(node, ast.Attribute) and node.attr in appends
         }
         if len(read) != 1:
@@ -330,7 +330,7 @@ class _Move:
         reads = [
             node
             for cls in family(self.cls)
-            for node in ast.walk(cls.node)
+            for node in subtree(cls.node)
             if isinstance(node, ast.Attribute)
             and node.attr == expr.attr
             and isinstance(node.ctx, ast.Load)
@@ -339,7 +339,7 @@ class _Move:
 
     def _require_no_return(self, reading: Reading) -> None:
         for statement in reading.kept:
-            if any(isinstance(n, (ast.Return, ast.Raise)) for n in ast.walk(statement)):
+            if any(isinstance(n, (ast.Return, ast.Raise)) for n in subtree(statement)):
                 raise CannotEdit(f"{self.end.spelled} may end early at line {statement.lineno}")
 
     def _require_unused(self, reading: Reading, kept: list[ast.stmt]) -> None:
@@ -386,7 +386,7 @@ class _Move:
         if term.node is None:
             return False
         # `total /= n` is a mean that stands in the tree as a statement.
-        return term.node is self.module.parent(mean.node) or mean.node in ast.walk(term.node)
+        return term.node is self.module.parent(mean.node) or mean.node in subtree(term.node)
 
     # Writing ----------------------------------------------------------------------------------
 
@@ -467,7 +467,10 @@ class _Move:
         assert term.preds is not None
         given = [self._column(term.preds, source, on_device=True)]
         if term.target is not None:
-            given.append(self._column(term.target, source, on_device=True))
+            target = self._column(term.target, source, on_device=True)
+            if term.metric is not None and term.metric.casts:
+                target = _as_integers(target)
+            given.append(target)
         if self.stage is TRAINING:
             given[0] = f"{given[0]}.detach()"
         if term.held:
@@ -529,12 +532,12 @@ class _Move:
             for cls in self.cls.mro()
             for name, method in cls.methods.items()
             if name == "__init__"
-            for node in ast.walk(method)
+            for node in subtree(method)
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
         } | {"hparams", *(name for cls in self.cls.mro() for name in cls.assigned)}
         assert isinstance(value, ast.Call)
         for keyword in value.keywords:
-            for node in ast.walk(keyword.value):
+            for node in subtree(keyword.value):
                 if isinstance(node, ast.Name) and node.id not in known:
                     raise CannotEdit(f"`{text}` is not known in __init__; name the object by hand")
                 if (
@@ -629,7 +632,7 @@ class _Move:
     def _free_local(self, wanted: str, source: _Source) -> str:
         name = wanted if wanted.isidentifier() else "value"
         taken = set(self.module.scope_of(source.step)) | {
-            node.id for node in ast.walk(source.step) if isinstance(node, ast.Name)
+            node.id for node in subtree(source.step) if isinstance(node, ast.Name)
         }
         while name in taken or name in self.made:
             name += "_value"
@@ -637,12 +640,12 @@ class _Move:
         return name
 
     def _is_off_device(self, expr: ast.expr, source: _Source) -> bool:
-        names = {node.id for node in ast.walk(expr) if isinstance(node, ast.Name)}
+        names = {node.id for node in subtree(expr) if isinstance(node, ast.Name)}
         for node in own_nodes(source.step):
             if isinstance(node, ast.Assign) and any(
                 isinstance(inner, ast.Name) and inner.id in names
                 for target in node.targets
-                for inner in ast.walk(target)
+                for inner in subtree(target)
             ):
                 _, ends = _bare(node.value)
                 if set(ends) & set(_OFF_DEVICE):
@@ -692,7 +695,7 @@ class _Move:
     def _is_private(self, attribute: str) -> bool:
         """Tell whether a list is only made, filled, read by this hook and emptied."""
         for cls in family(self.cls):
-            for node in ast.walk(cls.node):
+            for node in subtree(cls.node):
                 if not (isinstance(node, ast.Attribute) and node.attr == attribute):
                     continue
                 function = cls.module.enclosing_function(node)
@@ -742,6 +745,15 @@ def _alive(statements: list[ast.stmt], reading: Reading) -> list[ast.stmt]:
     return left
 
 
+def _as_integers(text: str) -> str:
+    """Return a tensor's text as integers."""
+    if text.endswith((".long()", ".int()")):
+        return text
+    value = ast.parse(text, mode="eval").body
+    tight = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+    return f"{text}.int()" if tight else f"({text}).int()"
+
+
 def _call_of(statement: ast.stmt) -> ast.expr | None:
     return getattr(statement, "value", None)
 
@@ -749,7 +761,7 @@ def _call_of(statement: ast.stmt) -> ast.expr | None:
 def _reads(statement: ast.AST, name: str) -> bool:
     return any(
         isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
-        for node in ast.walk(statement)
+        for node in subtree(statement)
     )
 
 
@@ -760,7 +772,7 @@ def _logs(statement: ast.AST) -> bool:
         and node.func.attr in ("log", "log_dict")
         and isinstance(node.func.value, ast.Name)
         and node.func.value.id == "self"
-        for node in ast.walk(statement)
+        for node in subtree(statement)
     )
 
 

@@ -24,7 +24,6 @@ from lintmetrics.model.epoch_hooks import (
     is_generator,
     loads,
     own_epoch_end,
-    own_nodes,
     rebinds,
     references,
     required_parameters,
@@ -33,6 +32,7 @@ from lintmetrics.model.epoch_hooks import (
 )
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
+from lintmetrics.tree import own_nodes, subtree
 
 _LIGHTNING_ONLY = re.compile(r"(?:pytorch_lightning|lightning|torch|typing|abc|builtins)(?:\.|$)")
 _LIMIT = 100  # Longest line that an inlined name may make.
@@ -265,7 +265,7 @@ class _Migration:
             raise CannotEdit(f"{where} is a generator or a coroutine")
         same = [
             node
-            for node in ast.walk(end.cls.node)
+            for node in subtree(end.cls.node)
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
             and node.name == function.name
             and end.module.enclosing_class(node) is end.cls
@@ -307,6 +307,11 @@ class _Migration:
                 or self._must_merge(target)
                 or self._is_overridden(target)
                 or self._is_overridden(end)
+                or any(
+                    name in below.namespace
+                    for below in end.cls.subclasses
+                    for name in (target.name, end.name)
+                )
                 or len([r for r, reached in self.calls.items() if target in reached]) != 1
                 or len([r for r, reached in self.calls.items() if end in reached]) != 0
                 or not step_outputs.step_delegates(end.cls, end.stage, target.stage)
@@ -395,7 +400,15 @@ class _Migration:
         """Return the hook of a base that ran besides this one in Lightning 1."""
         above = inherited(end.cls, end.stage.hook)
         # One that reads the list of outputs is the base's own successor of the removed hook.
-        return None if above is not None and above.reads_list else above
+        if above is None or above.reads_list:
+            return None
+        if inherited(end.cls, end.name) is None:
+            raise CannotEdit(
+                f"whether {above.spelled} at {above.module.source.path}:{above.line} ran besides "
+                f"{end.name} or took its place cannot be told; rename {end.spelled} to "
+                f"{end.stage.hook} and call super() in it, or not"
+            )
+        return above
 
     def _form(self, bundle: list[EpochEnd]) -> str:
         """Return what becomes of hooks: ``"plain"``, ``"list"`` or ``"helper"``."""
@@ -609,12 +622,12 @@ class _Migration:
         key = (root, stage.name)
         if key not in self.collected:
             sharing = tuple(
-                end.stage
-                for end in self.ends
-                if end.alias is not None
-                and end.cls is root
-                and STAGE_OF_HOOK[end.function.name] is stage
-                and end.stage is not stage
+                other
+                for name, other in STAGE_OF_HOOK.items()
+                if other is not stage
+                and (own := own_epoch_end(root, name)) is not None
+                and own.alias is not None
+                and STAGE_OF_HOOK.get(own.function.name) is stage
             )
             self.collected[key] = step_outputs.Collector(root, stage, sharing)
         return self.collected[key]
@@ -685,7 +698,7 @@ class _Migration:
         last = function.body[-1]
         if any(node is not last for node in found):
             return False
-        if found and any(node in reads for node in ast.walk(last)):
+        if found and any(node in reads for node in subtree(last)):
             return False
         longer = len(f"self.{end.stage.outputs}") - len(name)
         by_line: dict[int, int] = {}
@@ -940,5 +953,5 @@ def _is_harmless(expr: ast.expr) -> bool:
     """Tell whether leaving out an expression leaves nothing undone."""
     return not any(
         isinstance(node, (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr))
-        for node in ast.walk(expr)
+        for node in subtree(expr)
     )

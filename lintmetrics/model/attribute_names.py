@@ -7,6 +7,8 @@ import keyword
 import re
 from typing import TYPE_CHECKING
 
+from lintmetrics.tree import subtree
+
 if TYPE_CHECKING:
     from lintmetrics.project import ClassInfo
 
@@ -94,7 +96,7 @@ def _taken(cls: ClassInfo) -> set[str]:
             cached.update(owner.namespace)
             cached.update(
                 node.attr
-                for node in ast.walk(owner.node)
+                for node in subtree(owner.node)
                 if isinstance(node, ast.Attribute)
                 and isinstance(node.value, ast.Name)
                 and node.value.id == "self"

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model import hooks
-from lintmetrics.model.epoch_hooks import own_nodes
 from lintmetrics.model.flow import LogCall, LogContext
 from lintmetrics.model.values import Number, options
 from lintmetrics.project import ClassInfo, Module
+from lintmetrics.tree import own_nodes, subtree
 
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
 _MASKS = frozenset(("train_mask", "val_mask", "test_mask"))
@@ -123,7 +123,7 @@ def _set_attributes(cls: ClassInfo) -> set[str]:
     return {
         node.attr
         for base in cls.mro()
-        for node in ast.walk(base.node)
+        for node in subtree(base.node)
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
     }
 
@@ -142,7 +142,7 @@ def _graphs(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | No
     pooled = any(
         isinstance(node, (ast.Name, ast.Attribute))
         and re.match(r"global_\w+_pool$", node.attr if isinstance(node, ast.Attribute) else node.id)
-        for node in ast.walk(cls.module.tree)
+        for node in subtree(cls.module.tree)
     )
     if not ("num_graphs" in read or "batch" in read or ("y" in read and pooled)):
         return None  # Nodes may be the samples.
@@ -199,7 +199,7 @@ def _keyed(holder: ast.AST, item: str) -> bool:
         and _is_name(node.value, item)
         and isinstance(node.slice, ast.Constant)
         and isinstance(node.slice.value, str)
-        for node in ast.walk(holder)
+        for node in subtree(holder)
     )
 
 
@@ -228,7 +228,7 @@ def _images(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | No
                     isinstance(inner, ast.Attribute)
                     and inner.attr == "items"
                     and _is_name(inner.value, item)
-                    for inner in ast.walk(holder)
+                    for inner in subtree(holder)
                 )
         if isinstance(node, ast.Assign) and any(_is_name(t, images) for t in node.targets):
             value = node.value
@@ -438,7 +438,7 @@ def one_sample_per_batch(cls: ClassInfo, hook: str) -> bool:
 
 
 def _loaders(module: Module, function: FunctionNode) -> Iterator[ast.Call]:
-    for node in ast.walk(function):
+    for node in subtree(function):
         if isinstance(node, ast.Call) and (module.qualified(node.func) or "").endswith(
             ".DataLoader"
         ):

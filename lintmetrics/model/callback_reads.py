@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model.epoch_hooks import STAGES, Stage, own_epoch_end
 from lintmetrics.project import ClassInfo, Module, Project
+from lintmetrics.tree import subtree
 
 _METRICS = ("callback_metrics", "logged_metrics", "progress_bar_metrics")
 _EPOCH_END = re.compile(r"_epoch_end\b")
@@ -65,10 +66,10 @@ def early_reads(cls: ClassInfo) -> Iterator[EarlyRead]:
 
 def _reads(function: FunctionNode) -> Iterator[tuple[ast.expr, str]]:
     names: set[str] = set()
-    for node in ast.walk(function):
+    for node in subtree(function):
         if isinstance(node, ast.Assign) and _is_metrics(node.value, names):
             names.update(t.id for t in node.targets if isinstance(t, ast.Name))
-    for node in ast.walk(function):
+    for node in subtree(function):
         key: ast.expr | None = None
         if isinstance(node, ast.Subscript) and _is_metrics(node.value, names):
             key = node.slice
@@ -119,7 +120,7 @@ def _logged(project: Project) -> dict[tuple[str, str], str]:
 
 
 def _keys(method: FunctionNode) -> Iterator[str]:
-    for node in ast.walk(method):
+    for node in subtree(method):
         if not (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)

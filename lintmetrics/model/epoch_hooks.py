@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from lintmetrics.edits import FunctionNode, default_of
 from lintmetrics.project import ClassInfo, Module, Project
+from lintmetrics.tree import own_nodes, subtree
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class EpochEnd:
         """Whether it reads the list of step outputs, so that it took a removed hook's place."""
         return any(
             isinstance(node, ast.Attribute) and node.attr == self.stage.outputs
-            for node in ast.walk(self.function)
+            for node in subtree(self.function)
         )
 
     def __hash__(self) -> int:
@@ -201,7 +201,7 @@ def loads(function: FunctionNode, name: str) -> list[ast.Name]:
     return [
         node
         for statement in function.body
-        for node in ast.walk(statement)
+        for node in subtree(statement)
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
     ]
 
@@ -213,18 +213,8 @@ def rebinds(function: FunctionNode, name: str) -> bool:
         or (isinstance(node, ast.arg) and node.arg == name)
         or (isinstance(node, ast.ExceptHandler) and node.name == name)
         for statement in function.body
-        for node in ast.walk(statement)
+        for node in subtree(statement)
     )
-
-
-def own_nodes(function: FunctionNode) -> Iterator[ast.AST]:
-    """Yield the nodes of a body, without those of functions and classes nested in it."""
-    stack: list[ast.AST] = list(reversed(function.body))
-    while stack:
-        node = stack.pop()
-        yield node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            stack.extend(reversed(list(ast.iter_child_nodes(node))))
 
 
 def returns(function: FunctionNode) -> list[ast.Return]:
@@ -311,7 +301,7 @@ def references(project: Project, name: str) -> list[Reference]:
     if table is None:
         table = _references[project] = {}
         for module in project.mentioning(_MENTION):
-            for node in ast.walk(module.tree):
+            for node in subtree(module.tree):
                 if isinstance(node, ast.Attribute) and node.attr in _WORDS:
                     table.setdefault(node.attr, []).append(_reference(module, node))
                 elif isinstance(node, ast.Call):
@@ -463,7 +453,7 @@ def _keyed(module: Module, loop: ast.AST, target: ast.expr) -> bool:
         inside = module.parent(loop) or loop
     reads = [
         node
-        for node in ast.walk(inside)
+        for node in subtree(inside)
         if isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Load)
     ]
     if any(

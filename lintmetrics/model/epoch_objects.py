@@ -31,6 +31,7 @@ class EpochObject:
         arguments: source text of the constructor's arguments.
         preds, target: the expressions that the function was given.
         relation: how sure it is that the number stays; ``notes``: what that rests on.
+        casts: whether targets have to be made integers, which the function did not ask for.
     """
 
     name: str
@@ -39,6 +40,7 @@ class EpochObject:
     target: ast.expr
     relation: Relation
     notes: tuple[str, ...] = field(default=())
+    casts: bool = False
 
 
 class NoObject(Exception):
@@ -171,7 +173,8 @@ def _of_other(
         row = chosen
     arguments, notes = _arguments(row, known, given, where)
     relation = Relation.PRESERVES if row.proof or known.proof else Relation.ASSUMES
-    return EpochObject(row.object, arguments, preds, target, relation, notes)
+    casts = ".classification." in row.object  # They take no float targets, as BCE wants them.
+    return EpochObject(row.object, arguments, preds, target, relation, notes, casts)
 
 
 def _default_average(name: str) -> str:

@@ -15,6 +15,7 @@ from lintmetrics.codemod import Relation
 from lintmetrics.edits import FunctionNode, is_docstring
 from lintmetrics.model.epoch_objects import EpochObject, NoObject, epoch_object
 from lintmetrics.project import FunctionInfo, Module
+from lintmetrics.tree import subtree
 
 Path = tuple[str | int, ...]
 """The way from one step's output to a part of it; ``()`` is the output itself."""
@@ -400,7 +401,7 @@ class Reader:
 
     def mentions(self, node: ast.AST) -> bool:
         """Tell whether something reads the outputs, or a term made of them."""
-        for inner in ast.walk(node):
+        for inner in subtree(node):
             if isinstance(inner, ast.Name) and inner.id in self._names:
                 return True
             if isinstance(inner, ast.expr) and self._is_outputs(inner):
@@ -742,7 +743,7 @@ def _with_constants(
             return fresh
 
     memo: dict[int, object] = {}
-    for inner in ast.walk(value):
+    for inner in subtree(value):
         parent = module.parent(inner)
         if inner is value and parent is not None:
             memo[id(parent)] = parent
@@ -764,7 +765,7 @@ def _is_self(node: ast.expr) -> bool:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    for inner in ast.walk(node):
+    for inner in subtree(node):
         if isinstance(inner, ast.Name):
             yield inner.id
 

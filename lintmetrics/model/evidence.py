@@ -16,6 +16,7 @@ from lintmetrics.edits import FunctionNode
 from lintmetrics.model.tensors import Tensor, bindings, constant, known_tensor
 from lintmetrics.model.trails import Spot, attribute_value, is_self, trail, width_of
 from lintmetrics.project import ClassInfo, Module
+from lintmetrics.tree import subtree
 
 _COUNT = re.compile(
     r"^_?(?:n|nb|num|number_of|no_of|out)_?(?:of_)?(?:\w+_)?(?:class|classes|labels?|cls|categories)$"
@@ -110,7 +111,7 @@ class _Index:
         self.attributes: list[ast.Attribute] = []
         self.names: list[ast.Name] = []
         self.losses: list[tuple[ast.expr, str]] = []
-        for node in ast.walk(owner):
+        for node in subtree(owner):
             if isinstance(node, ast.Call):
                 self._call(node)
             elif isinstance(node, ast.Name):

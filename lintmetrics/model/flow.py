@@ -42,6 +42,7 @@ from lintmetrics.model.values import (
     text_of,
 )
 from lintmetrics.project import ClassInfo, External, FunctionInfo, Module, ModuleName
+from lintmetrics.tree import subtree
 
 _DEPTH = 8  # Calls followed into each other.
 _BUDGET = 100_000  # Expressions looked at for one hook,
@@ -401,7 +402,7 @@ class LightningClass:
             )
             for cls in self.cls.mro()
             for method in cls.methods.values()
-            for node in ast.walk(method)
+            for node in subtree(method)
         )
 
     def _start_nested(self, name: str, outputs: Value) -> None:
@@ -1043,6 +1044,8 @@ class LightningClass:
         keywords: dict[str, Value],
     ) -> Value:
         if isinstance(target, Callee):
+            if self._hook in _SETUP and not _makes_metrics(target):
+                return operations.opaque(arguments, keywords)
             self._calls.append((frame, node))
             try:
                 return self._enter(
@@ -1226,6 +1229,13 @@ class LightningClass:
             return None
 
         return level("on_step", step), level("on_epoch", epoch)
+
+
+def _makes_metrics(target: Callee) -> bool:
+    """Tell whether a function may make a Metric, which is all that matters of it in setup."""
+    if target.bound or target.function.cls is not None or target.closure:
+        return True
+    return "etric" in target.function.module.source.text
 
 
 _EVALUATORS: dict[type[ast.expr], Callable[[LightningClass, _Frame, Any], Value]] = {}

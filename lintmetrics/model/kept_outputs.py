@@ -16,7 +16,6 @@ from lintmetrics.model.epoch_hooks import (
     Stage,
     extra_parameters,
     family,
-    own_nodes,
     returns,
 )
 from lintmetrics.model.step_outputs import (
@@ -26,6 +25,7 @@ from lintmetrics.model.step_outputs import (
     is_plain_number,
 )
 from lintmetrics.project import ClassInfo, Module
+from lintmetrics.tree import own_nodes, subtree
 
 _MADE_IN = (
     "__init__",
@@ -148,7 +148,7 @@ class KeptList:
     def _uses(self) -> Iterator[tuple[ClassInfo, FunctionNode, ast.Attribute]]:
         for cls in self.relatives:
             for method in cls.methods.values():
-                for node in ast.walk(method):
+                for node in subtree(method):
                     if of_self(node) == self.attribute:
                         assert isinstance(node, ast.Attribute)
                         yield cls, method, node
@@ -159,7 +159,7 @@ class KeptList:
         found: list[str] = []
         for cls in self.relatives:
             for method in cls.methods.values():
-                for node in ast.walk(method):
+                for node in subtree(method):
                     if (
                         isinstance(node, ast.Call)
                         and isinstance(node.func, ast.Name)
@@ -236,11 +236,11 @@ class KeptList:
                 if name not in STAGE_OF_HOOK:
                     continue
                 called = {
-                    of_self(node.func) for node in ast.walk(method) if isinstance(node, ast.Call)
+                    of_self(node.func) for node in subtree(method) if isinstance(node, ast.Call)
                 }
                 own = any(
                     of_self(node) == self.attribute and self._reads(node)
-                    for node in ast.walk(method)
+                    for node in subtree(method)
                 )
                 if own or called.intersection(readers):
                     found[cls, method] = None
@@ -256,13 +256,13 @@ class KeptList:
     def is_reduced(self) -> bool:
         """Whether an epoch-end hook averages or joins what is in it."""
         for _, method in self.read_in:
-            for node in ast.walk(method):
+            for node in subtree(method):
                 if not isinstance(node, ast.Call):
                     continue
                 func = node.func
                 name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
                 if name in _REDUCING and any(
-                    of_self(inner) == self.attribute for a in node.args for inner in ast.walk(a)
+                    of_self(inner) == self.attribute for a in node.args for inner in subtree(a)
                 ):
                     return True
         return False
@@ -277,7 +277,7 @@ class KeptList:
 
 
 def _name_is_freed(module: Module, function: FunctionNode, name: str) -> bool:
-    for node in ast.walk(function):
+    for node in subtree(function):
         if not (isinstance(node, ast.Name) and node.id == name):
             continue
         inner: ast.AST = node

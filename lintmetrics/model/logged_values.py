@@ -13,6 +13,7 @@ from lintmetrics.model import hooks
 from lintmetrics.model.flow import LightningClass, LogCall, LogContext
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import numbers
+from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
     from lintmetrics.project import ClassInfo, Module
@@ -216,7 +217,7 @@ def _follow(
 def _reads(function: FunctionNode, name: str) -> list[ast.Name]:
     return [
         node
-        for node in ast.walk(function)
+        for node in subtree(function)
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
     ]
 
@@ -230,7 +231,7 @@ def _handed_over(
         return None
     if len(_reads(helper, value.id)) != 1 or bindings(call.module, value.id, helper):
         return None
-    for node in ast.walk(function):
+    for node in subtree(function):
         if not (isinstance(node, ast.Call) and _is_method(node.func, helper.name)):
             continue
         given = _argument(node, helper, value.id)
@@ -277,13 +278,13 @@ def _returned(
     caller does nothing but log it."""
     owner = module.enclosing_class(function)
     caller = call.function
-    returns = [node for node in ast.walk(function) if isinstance(node, ast.Return)]
+    returns = [node for node in subtree(function) if isinstance(node, ast.Return)]
     if owner is None or caller is None or len(returns) != 1 or returns[0].value is None:
         return None
     sites = [
         node
         for cls in {*owner.mro(), owner, *owner.subclasses}
-        for node in ast.walk(cls.node)
+        for node in subtree(cls.node)
         if isinstance(node, ast.Attribute) and node.attr == function.name
     ]
     if len(sites) != 1:
@@ -343,7 +344,7 @@ def _name_of(module: Module, site: ast.Call) -> str:
 
 def _once(function: FunctionNode, name: str) -> bool:
     """Tell whether a name is bound once and read once."""
-    found = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == name]
+    found = [n for n in subtree(function) if isinstance(n, ast.Name) and n.id == name]
     return len(found) == 2 and len([n for n in found if isinstance(n.ctx, ast.Load)]) == 1
 
 
@@ -370,7 +371,7 @@ def _written(
             return dictionary, None  # The answer of a collection.
         uses = [
             n
-            for n in ast.walk(function)
+            for n in subtree(function)
             if isinstance(n, ast.Name) and n.id == dictionary.id and n is not dictionary
         ]
         others = [n for n in uses if isinstance(n.ctx, ast.Load)]
@@ -445,7 +446,7 @@ def _result_of_scipy(module: Module, node: ast.expr) -> ast.expr:
 
 
 def _contains(node: ast.AST, wanted: ast.AST) -> bool:
-    return any(inner is wanted for inner in ast.walk(node))
+    return any(inner is wanted for inner in subtree(node))
 
 
 def _conditions(module: Module, statement: ast.AST) -> list[tuple[int, str]]:
@@ -499,7 +500,7 @@ def told_dataloader(contexts: list[LogContext], owner: ClassInfo) -> tuple[str, 
                     continue
                 is_read = any(
                     isinstance(node, ast.Name) and node.id == argument.arg
-                    for node in ast.walk(info.node)
+                    for node in subtree(info.node)
                 )
                 if is_read or default_of(info.node, argument.arg) is None:
                     return name, False

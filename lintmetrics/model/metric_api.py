@@ -15,6 +15,7 @@ from lintmetrics import facts
 from lintmetrics.facts import Move, ShiftedArgument, Signature
 from lintmetrics.model.tensors import constant
 from lintmetrics.project import Module
+from lintmetrics.tree import subtree
 
 OLD_LIBRARY = "pytorch_lightning.metrics"
 LIBRARY = "torchmetrics"
@@ -220,7 +221,7 @@ _GUARD = re.compile(r"version|VERSION|Version|_GREATER|_LESS|_(?:GE|GT|LE|LT)_?\
 
 
 def _tests_a_version(test: ast.expr) -> bool:
-    names = (getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(test))
+    names = (getattr(node, "id", getattr(node, "attr", "")) for node in subtree(test))
     return any(isinstance(name, str) and _GUARD.search(name) for name in names)
 
 
@@ -248,7 +249,7 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
                 getattr(inner, "id", getattr(inner, "attr", ""))
                 for handler in ancestor.handlers
                 if handler.type is not None
-                for inner in ast.walk(handler.type)
+                for inner in subtree(handler.type)
             }
             imports = any(isinstance(s, (ast.Import, ast.ImportFrom)) for s in ancestor.body)
             errors = {"ImportError", "ModuleNotFoundError", "AttributeError", "TypeError"}

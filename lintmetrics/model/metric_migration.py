@@ -26,6 +26,7 @@ from lintmetrics.model.metric_api import (
 )
 from lintmetrics.model.tensors import Tensor, bindings, constant
 from lintmetrics.project import Module
+from lintmetrics.tree import subtree
 
 _THRESHOLDED = frozenset(
     ("Accuracy", "F1Score", "FBetaScore", "Precision", "Recall", "Specificity", "StatScores",
@@ -1042,7 +1043,7 @@ def _splits(module: Module, expr: ast.expr) -> bool:
         return any(_splits(module, value) for value in values)
     return any(
         isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "split"
-        for n in ast.walk(expr)
+        for n in subtree(expr)
     )
 
 

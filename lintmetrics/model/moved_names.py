@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lintmetrics import facts
 from lintmetrics.model.metric_api import LIBRARY, OLD_LIBRARY, is_guarded
 from lintmetrics.project import ImportedName, Module
+from lintmetrics.tree import subtree
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _position(node: ast.expr) -> tuple[int, int, int]:
 
 def _chains(module: Module) -> Iterator[tuple[ast.Name | ast.Attribute, ast.Name]]:
     """Yield every name or attribute chain that is read, with the name it starts from."""
-    for node in ast.walk(module.tree):
+    for node in subtree(module.tree):
         if not isinstance(node, ast.Name) or not isinstance(node.ctx, ast.Load):
             continue
         chain: ast.Name | ast.Attribute = node
@@ -230,7 +231,7 @@ def is_exported(module: Module, name: str) -> bool:
         if isinstance(statement, (ast.Assign, ast.AugAssign)):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
-                for node in ast.walk(statement.value):
+                for node in subtree(statement.value):
                     if isinstance(node, ast.Constant) and node.value == name:
                         return True
     last = module.name.rpartition(".")[2]

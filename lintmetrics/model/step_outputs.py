@@ -23,13 +23,13 @@ from lintmetrics.model.epoch_hooks import (
     loads,
     never_falls_off,
     own_epoch_end,
-    own_nodes,
     rebinds,
     references,
     returns,
 )
 from lintmetrics.model.step_ends import called_in_step, own_step_ends, write_step_end
 from lintmetrics.project import ClassInfo
+from lintmetrics.tree import own_nodes, subtree
 
 _PLAIN_DECORATORS = ("no_grad", "inference_mode", "enable_grad", "override", "profile")
 _LIST_DISPLAYS = (ast.List, ast.ListComp)
@@ -474,7 +474,7 @@ def attribute_values(cls: ClassInfo, attribute: str) -> list[ast.expr]:
         for name, value in cls.assigned.items():
             table.setdefault(name, []).append(value)
         for method in cls.methods.values():
-            for node in ast.walk(method):
+            for node in subtree(method):
                 if isinstance(node, ast.Assign):
                     pairs = [(target, node.value) for target in node.targets]
                 elif isinstance(node, ast.AnnAssign) and node.value is not None:
@@ -514,7 +514,7 @@ def is_empty_list(value: ast.expr) -> bool:
 
 def _is_filled(method: FunctionNode, attribute: str) -> bool:
     """Tell whether a method puts something into a list of the instance, under any name."""
-    nodes = list(ast.walk(method))
+    nodes = list(subtree(method))
     return any(_is_attribute(node, attribute) for node in nodes) and any(
         isinstance(node, ast.Attribute) and node.attr in ("append", "extend") for node in nodes
     )
@@ -533,7 +533,7 @@ def assignments(function: FunctionNode, name: str) -> list[ast.expr | None]:
                     found.append(node.value)
                 elif any(
                     isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store)
-                    for n in ast.walk(target)
+                    for n in subtree(target)
                 ):
                     found.append(None)
         elif isinstance(node, ast.AnnAssign):
@@ -542,7 +542,7 @@ def assignments(function: FunctionNode, name: str) -> list[ast.expr | None]:
         elif isinstance(node, (ast.For, ast.withitem)):
             holder = node.target if isinstance(node, ast.For) else node.optional_vars
             if holder is not None and any(
-                isinstance(n, ast.Name) and n.id == name for n in ast.walk(holder)
+                isinstance(n, ast.Name) and n.id == name for n in subtree(holder)
             ):
                 found.append(None)
     return found

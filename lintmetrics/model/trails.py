@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lintmetrics.edits import default_of
 from lintmetrics.model.tensors import bindings, constant
 from lintmetrics.project import ClassInfo, External, FunctionInfo, Module, ModuleName
+from lintmetrics.tree import subtree
 
 _DEPTH = 20
 
@@ -202,7 +203,7 @@ def own_returns(method: FunctionInfo) -> list[ast.Return]:
     """Return the return statements of a function that give a value."""
     return [
         node
-        for node in ast.walk(method.node)
+        for node in subtree(method.node)
         if isinstance(node, ast.Return)
         and node.value is not None
         and method.module.enclosing_function(node) is method.node
@@ -326,7 +327,7 @@ def _attributes(cls: ClassInfo) -> dict[str, list[ast.expr]]:
     known: dict[str, list[ast.expr]] | None = cls.__dict__.get("_lm_attributes")
     if known is None:
         known = cls.__dict__["_lm_attributes"] = {}
-        for node in ast.walk(cls.node):
+        for node in subtree(cls.node):
             if isinstance(node, ast.Assign) and len(node.targets) == 1:
                 target, value = node.targets[0], node.value
             elif isinstance(node, ast.AnnAssign) and node.value is not None:

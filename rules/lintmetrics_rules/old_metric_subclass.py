@@ -9,6 +9,7 @@ from lintmetrics.model.metric_api import kind_of, read
 from lintmetrics.model.moved_names import successor
 from lintmetrics.project import ClassInfo, External
 from lintmetrics.rule import Consequence, Finding, Rule
+from lintmetrics.tree import subtree
 
 
 class OldMetricSubclass(Rule):
@@ -123,7 +124,7 @@ def _constructions(cls: ClassInfo, base: str) -> Iterator[ast.Call]:
     init = cls.methods.get("__init__")
     if init is None:
         return
-    for node in ast.walk(init):
+    for node in subtree(init):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         if node.func.attr != "__init__":
