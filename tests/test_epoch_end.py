@@ -1032,3 +1032,110 @@ def test_a_loss_without_graph_may_be_kept(tmp_path: Path) -> None:
             return out
     """
     assert found(tmp_path, a=text) == []
+
+
+# Families of hooks ------------------------------------------------------------------------------
+
+
+def test_a_base_that_reads_nothing_leaves_the_list_to_its_subclass(tmp_path: Path) -> None:
+    after = migrated(
+        tmp_path,
+        a="""\
+        class A(pl.LightningModule):
+            def validation_step(self, batch, batch_idx):
+                return self.loss(batch)
+
+            def validation_epoch_end(self, outputs):
+                self.log("a", 1.0)
+
+        class B(A):
+            def validation_epoch_end(self, outputs):
+                super().validation_epoch_end(outputs)
+                self.log("b", sum(outputs))
+        """,
+    )
+    assert after.count("self.validation_step_outputs = []") == 1
+    assert after.index("class B") < after.index("self.validation_step_outputs = []")
+    assert after.count(".clear()") == 1
+    assert "        super().on_validation_epoch_end()\n        self.log(" in after
+
+
+def test_hooks_that_override_each_other_all_run_what_ran_besides_them(tmp_path: Path) -> None:
+    after = migrated(
+        tmp_path,
+        a="""\
+        class A(pl.LightningModule):
+            def test_epoch_end(self, outputs):
+                self.log("a", 1.0)
+
+            def on_test_epoch_end(self):
+                self.log("on_a", 1.0)
+
+        class B(A):
+            def on_test_epoch_end(self):
+                self.log("on_b", 1.0)
+        """,
+    )
+    assert after.count("        self._test_epoch_end()\n        self.log(") == 2
+
+
+def test_a_hook_of_a_base_that_may_have_taken_the_place_is_left_to_a_person(
+    tmp_path: Path,
+) -> None:
+    (told,) = blocked(
+        tmp_path,
+        a="""\
+        class A(pl.LightningModule):
+            def on_validation_epoch_end(self):
+                self.log("a", 1.0)
+
+        class B(A):
+            def validation_epoch_end(self, outputs):
+                self.log("b", 1.0)
+        """,
+    )
+    assert "A.on_validation_epoch_end at " in told
+
+
+def test_a_call_does_not_reach_a_hook_that_only_ran_besides(tmp_path: Path) -> None:
+    after = migrated(
+        tmp_path,
+        a="""\
+        class A(pl.LightningModule):
+            def validation_epoch_end(self, outputs):
+                self.log("a", 1.0)
+
+            def test_epoch_end(self, outputs):
+                self.validation_epoch_end(outputs)
+
+        class B(A):
+            def on_validation_epoch_end(self):
+                self.log("b", 1.0)
+        """,
+    )
+    assert "    def on_test_epoch_end(self):\n        self._validation_epoch_end()\n" in after
+    assert '        super().on_validation_epoch_end()\n        self.log("b"' in after.replace(
+        "'", '"'
+    )
+
+
+def test_an_alias_that_cannot_share_its_list_is_left_to_a_person(tmp_path: Path) -> None:
+    reasons = blocked(
+        tmp_path,
+        a="""\
+        class A(pl.LightningModule):
+            def validation_step(self, batch, batch_idx):
+                return self.loss(batch)
+
+            def validation_epoch_end(self, outputs):
+                self.log("a", sum(outputs))
+
+        class B(A):
+            def validation_epoch_end(self, outputs):
+                self.log("b", sum(outputs))
+                super().validation_epoch_end(outputs)
+
+            test_epoch_end = validation_epoch_end
+        """,
+    )
+    assert "the alias B.test_epoch_end" in reasons[0]
