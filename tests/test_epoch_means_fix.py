@@ -324,7 +324,7 @@ def test_loops_that_gather_are_read_like_comprehensions(tmp_path: Path) -> None:
     assert done.endswith(
         """\
     self.log("val_loss", loss)
-    self.val_f1.update(preds > 0.5, y)
+    self.val_f1.update(preds > 0.5, y.int())
     self.log("val_f1", self.val_f1)
     return {"loss": loss, "preds": preds, "y": y}
 """
