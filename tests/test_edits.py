@@ -61,6 +61,7 @@ def planned(draw: st.DrawFn) -> tuple[str, list[Edit]]:
     return text, draw(st.permutations(edits))
 
 
+@settings(deadline=None)
 @given(planned())
 def test_edits_in_any_order_replace_their_ranges_and_nothing_else(
     case: tuple[str, list[Edit]],
@@ -72,6 +73,7 @@ def test_edits_in_any_order_replace_their_ranges_and_nothing_else(
     assert apply(text, edits) == expected
 
 
+@settings(deadline=None)
 @given(planned())
 def test_an_edit_planned_twice_is_made_once(case: tuple[str, list[Edit]]) -> None:
     text, edits = case
