@@ -313,6 +313,12 @@ _BLOCKED = {
         model(step('self.log("k", auroc(p, y, task="binary"))', extra=", dataloader_idx")),
         "dataloader",
     ),
+    "mixin": (
+        _HEAD.replace("class Model(pl.LightningModule):", "class Scores:").split("    def")[0]
+        + indent(step('self.log("k", auroc(p, y, task="binary"))'), "    ")
+        + "\n\n\nclass Model(pl.LightningModule, Scores):\n    pass\n",
+        "mixin",
+    ),
     "no task": (model(step('self.log("k", auroc(p, y), on_epoch=True)')), "task"),
     "value of the step": (
         model(

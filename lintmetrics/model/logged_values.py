@@ -94,8 +94,14 @@ class LoggedValue:
             CannotEdit: it is no LightningModule, so that an object has nowhere to live.
         """
         owner = self.module.enclosing_class(self.made)
-        if owner is None or not (owner.is_kind("LightningModule") or owner.is_lightning):
+        if owner is None or not owner.is_lightning:
             raise CannotEdit(f"the value at line {self.made.lineno} is made in no LightningModule")
+        whole = owner.is_kind("LightningModule") or "configure_optimizers" in owner.methods
+        if not whole:
+            # Behind a LightningModule in the order of bases, its __init__ would never run.
+            raise CannotEdit(
+                f"{owner.node.name} is a mixin; create the object in the module that takes it in"
+            )
         return owner
 
     def contexts(self) -> list[LogContext]:
