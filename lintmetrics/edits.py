@@ -469,11 +469,18 @@ class Editor:
             place = _behind_header(module)
             self._add(module, place, place, statement + module.source.newline)
         else:
-            indent = module.source.indent_of(module.source.start(anchor))
-            if indent:
-                raise CannotEdit("the file has no import at its top level")
-            self.insert_after(module, anchor, [statement], rank=5)
+            self._insert_import(module, anchor, name, statement)
         return used if member is not None else name
+
+    def _insert_import(self, module: Module, anchor: ast.stmt, name: str, line: str) -> None:
+        """Insert an import where one who keeps imports sorted looks for it."""
+        block = _import_block(module, anchor, name.split(".")[0])
+        key = (not line.startswith("import "), name.lower())
+        before = [statement for statement in block if _import_key(statement) <= key]
+        if before:
+            self.insert_after(module, before[-1], [line], rank=5)
+        else:
+            self.insert_before(module, block[0], [line], rank=5)
 
     def remove_import(
         self, module: Module, statement: ast.Import | ast.ImportFrom, bound: str
@@ -581,6 +588,56 @@ def import_anchor(module: Module) -> ast.stmt | None:
         ):
             break
     return anchor
+
+
+_LIBRARIES = (
+    frozenset(("torchmetrics",)),
+    frozenset(("torch", "pytorch_lightning", "lightning", "torchvision", "numpy")),
+)
+
+
+def _import_block(module: Module, anchor: ast.stmt, package: str) -> list[ast.stmt]:
+    """Return neighbouring imports that a new one of a package belongs to.
+
+    These are the ones with no blank line between them around an import of the same package, or
+    else of a library that stands beside it; the last import of the file when there is none.
+    """
+    body = module.tree.body
+    imports = [
+        statement
+        for statement in body[: body.index(anchor) + 1]
+        if isinstance(statement, (ast.Import, ast.ImportFrom))
+        and _import_key(statement) != (True, "__future__")
+    ]
+    for wanted in (frozenset((package,)), *_LIBRARIES):
+        near = [s for s in imports if _import_key(s)[1].split(".")[0] in wanted]
+        if not near:
+            continue
+        first = last = imports.index(near[-1])
+        while first > 0 and _touch(body, imports[first - 1], imports[first]):
+            first -= 1
+        while last + 1 < len(imports) and _touch(body, imports[last], imports[last + 1]):
+            last += 1
+        block: list[ast.stmt] = [*imports[first : last + 1]]
+        keys = [_import_key(statement) for statement in block]
+        # In a block without order, beside the neighbour is the place that surprises least.
+        return block if keys == sorted(keys) else [near[-1]]
+    return [anchor]
+
+
+def _touch(body: list[ast.stmt], above: ast.stmt, below: ast.stmt) -> bool:
+    return (
+        body.index(below) == body.index(above) + 1
+        and below.lineno == (above.end_lineno or above.lineno) + 1
+    )
+
+
+def _import_key(statement: ast.stmt) -> tuple[bool, str]:
+    """Return what imports are sorted by: ``import x`` first, then the module's name."""
+    if isinstance(statement, ast.Import):
+        return False, statement.names[0].name.lower()
+    assert isinstance(statement, ast.ImportFrom)
+    return True, ("." * statement.level + (statement.module or "")).lower()
 
 
 def _behind_header(module: Module) -> int:

@@ -32,9 +32,9 @@ def _read_names(tree: ast.Module) -> set[str]:
 
 def _is_imported_elsewhere(module: Module, name: str) -> bool:
     """Tell whether another file of the project may import a name from this one."""
-    stem = re.escape(module.name.rsplit(".", 1)[-1])
-    pattern = re.compile(rf"from\s+[\w.]*\b{stem}\s+import\b[^#]*\b{re.escape(name)}\b")
-    return bool(module.project.mentioning(pattern))
+    stem = module.name.rsplit(".", 1)[-1]
+    readers = module.project.from_imports
+    return any(readers.get((stem, read), frozenset()) - {module.path} for read in (name, "*"))
 
 
 def left_unread(before: ast.Module, after: Module) -> tuple[Edit, ...]:

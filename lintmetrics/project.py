@@ -836,9 +836,9 @@ class Project:
 
     @cached_property
     def from_imports(self) -> dict[tuple[str, str], frozenset[str]]:
-        """``(last part of the module, name)`` of each from-import to the files that have it."""
+        """``(last part of the module, name or *)`` of each from-import to the files with it."""
         statement = re.compile(
-            r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.M
+            r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]*(\([^)]*\)|(?:\\\r?\n|[^\n\\])*)", re.M
         )
         found: dict[tuple[str, str], set[str]] = {}
         for path in sorted(self._universe()):
@@ -849,7 +849,7 @@ class Project:
                 continue
             for match in statement.finditer(text):
                 last = match.group(1).rpartition(".")[2]
-                for name in re.findall(r"\w+", match.group(2)):
+                for name in re.findall(r"\w+|\*", match.group(2)):
                     found.setdefault((last, name), set()).add(path)
         return {key: frozenset(paths) for key, paths in found.items()}
 

@@ -8,7 +8,7 @@ import re
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
-from lintmetrics.model.metric_api import Argument, MetricCall, read
+from lintmetrics.model.metric_api import Argument, MetricCall, read, wants_task
 from lintmetrics.model.metric_migration import Migration, migrate, quote_of
 from lintmetrics.model.moved_names import (
     MovedImport,
@@ -16,6 +16,7 @@ from lintmetrics.model.moved_names import (
     Read,
     Successor,
     is_exported,
+    is_passed_on,
     unit_of,
 )
 from lintmetrics.model.tensors import bindings
@@ -136,10 +137,18 @@ class _Unit:
                 or old == new
                 or not moved.new
                 or is_exported(self.module, old)
+                or self._is_bound_again(item)
             )
             if not keep and self.module.binds(new):
                 keep = self.module.local_name(moved.new) != new
             self.local[old] = old if keep else new
+
+    def _is_bound_again(self, item: ImportedName) -> bool:
+        """Tell whether another import gives the same name, as the two ends of a fallback do."""
+        return any(
+            other.bound == item.bound and other.statement is not item.statement
+            for other in self.module.imports
+        )
 
     def _read(self, one: Read) -> Blocked | None:
         call = self._call(one)
@@ -155,6 +164,15 @@ class _Unit:
             if migration.twice is not None:
                 return None
             target = migration.target or target
+        elif target and is_passed_on(self.module, one):
+            note = ""
+            if one.successor.is_module:
+                note = f"what is taken from {target} by name has to be there, and be called so"
+            elif wants_task(target):
+                note = f"whoever calls {target.rsplit('.', 1)[1]} has to say task="
+            if note:
+                self.relation = Relation.ASSUMES
+                self.notes += [note] if note not in self.notes else []
         if not target:
             if one.successor.is_module:
                 return Blocked(_no_successor(one.successor))

@@ -207,6 +207,12 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
     )
 
 
+def wants_task(name: str) -> bool:
+    """Tell whether 1.9 cannot call a metric, by its dotted name, without a task."""
+    signature = current_signature(name.rsplit(".", 1)[1], kind_of(name))
+    return signature is not None and "task" in required_of(signature)
+
+
 def is_current(signature: Signature) -> bool:
     """Tell whether a signature is that of TorchMetrics 1.x."""
     return signature.library == LIBRARY and signature.last.startswith("1.")

@@ -140,6 +140,7 @@ def _find(module: Module) -> tuple[list[MovedImport], list[MovedRead]]:
     by_statement: dict[ast.Import | ast.ImportFrom, list[tuple[ImportedName, Successor]]] = {}
     through: dict[str, ast.Import | ast.ImportFrom] = {}
     good_roots: set[str] = set()
+    guarded: set[str] = set()
     for item in module.imports:
         dotted = item.target
         if isinstance(item.statement, ast.Import):
@@ -151,10 +152,12 @@ def _find(module: Module) -> tuple[list[MovedImport], list[MovedRead]]:
             if dotted.split(".")[0] in ("pytorch_lightning", LIBRARY):
                 good_roots.add(item.bound)
             continue
-        if is_guarded(module, item.statement):
+        if is_guarded(module, item.statement) and not _is_reached(module, item.statement):
+            guarded.add(item.bound)
             continue
         by_statement.setdefault(item.statement, []).append((item, moved))
         through[item.bound] = item.statement
+    good_roots -= guarded  # A name that is imported from the new place when the old one fails.
     if not by_statement and not good_roots:
         return [], []
     reads: dict[ast.Import | ast.ImportFrom, list[Read]] = {}
@@ -179,6 +182,23 @@ def _find(module: Module) -> tuple[list[MovedImport], list[MovedRead]]:
         for statement, names in by_statement.items()
     ]
     return units, sorted(loose, key=lambda unit: _position(unit.read.node))
+
+
+def _is_reached(module: Module, statement: ast.stmt) -> bool:
+    """Tell whether a fallback import runs, because the import that it stands in for fails."""
+    handler = module.parent(statement)
+    attempt = module.parent(handler) if handler is not None else None
+    if not isinstance(handler, ast.ExceptHandler) or not isinstance(attempt, ast.Try):
+        return False
+    if is_guarded(module, attempt):
+        return False
+    for item in module.imports:
+        if item.statement in attempt.body:
+            plain = isinstance(item.statement, ast.Import)
+            moved = successor(item.alias.name if plain else item.target)
+            if moved is not None and moved.status != "deprecated":
+                return True
+    return False
 
 
 def _position(node: ast.expr) -> tuple[int, int, int]:
@@ -221,6 +241,28 @@ def _is_attribute(dotted: str) -> bool:
     owner = dotted.rsplit(".", 1)[0]
     move = facts.moves().get(owner)
     return move is not None and move.kind == "class"
+
+
+def is_passed_on(module: Module, one: Read) -> bool:
+    """Tell whether a place hands a metric on uncalled, so that others call it."""
+    below: ast.AST = one.node
+    for ancestor in module.ancestors(one.node):
+        if isinstance(ancestor, ast.Call):
+            if below is ancestor.func:
+                return False
+            return getattr(ancestor.func, "id", "") not in ("isinstance", "issubclass", "cast")
+        if isinstance(ancestor, ast.arg):
+            return False
+        if isinstance(ancestor, ast.AnnAssign) and below is ancestor.annotation:
+            return False
+        if isinstance(ancestor, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return below is not ancestor.returns
+        if isinstance(ancestor, (ast.ClassDef, ast.Compare, ast.Expr, ast.Attribute)):
+            return False
+        if isinstance(ancestor, ast.stmt):
+            return True
+        below = ancestor
+    return False
 
 
 def is_exported(module: Module, name: str) -> bool:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
-from lintmetrics.model.moved_names import MovedImport, Successor, moved_imports, moved_reads
+from lintmetrics.model.metric_api import read
+from lintmetrics.model.metric_migration import migrate
+from lintmetrics.model.moved_names import (
+    MovedImport,
+    MovedRead,
+    Successor,
+    moved_imports,
+    moved_reads,
+)
 from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -36,14 +45,8 @@ class MovedMetric(Rule):
         """Find imports and attribute chains that name something moved."""
         for unit in moved_imports(module):
             yield _of_import(unit)
-        for read in moved_reads(module):
-            yield Finding(
-                read,
-                _message([read.read.successor]),
-                help=_help([read.read.successor]),
-                consequence=_consequence([read.read.successor]),
-                detail=read,
-            )
+        for chain in moved_reads(module):
+            yield _of_read(module, chain)
 
 
 def _of_import(unit: MovedImport) -> Finding:
@@ -51,6 +54,24 @@ def _of_import(unit: MovedImport) -> Finding:
     return Finding(
         unit, _message(moved), help=_help(moved), consequence=_consequence(moved), detail=unit
     )
+
+
+def _of_read(module: Module, unit: MovedRead) -> Finding:
+    moved = unit.read.successor
+    message, hint, consequence = _message([moved]), _help([moved]), _consequence([moved])
+    parent = module.parent(unit.node)
+    if isinstance(parent, ast.Call) and parent.func is unit.node:
+        call = read(module, parent, moved.old)
+        if call is not None and call.lacks_task:
+            migration = migrate(call)
+            message += f", and {call.current} requires task"
+            if migration.blocked:
+                hint = migration.blocked
+            elif migration.target:
+                hint = f"use {migration.target}"
+            elif migration.task:
+                hint += f' with task="{migration.task}"'
+    return Finding(unit, message, help=hint, consequence=consequence, detail=unit)
 
 
 def _consequence(moved: list[Successor]) -> Consequence:
