@@ -18,5 +18,7 @@ class InlinedStepEnd(Codemod):
         """Plan the call, or the removal of a hook that only hands its argument on."""
         assert isinstance(finding.subject, StepEnd)
         editor = Editor()
-        message = write_step_end(editor, finding.subject)
+        message, assumption = write_step_end(editor, finding.subject)
+        if assumption:
+            return Fix(Relation.ASSUMES, f"{message}; {assumption}", editor.edits)
         return Fix(Relation.PRESERVES, message, editor.edits)

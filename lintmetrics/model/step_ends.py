@@ -7,6 +7,7 @@ returned nothing left the value as it was.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode, default_of, is_docstring
@@ -90,8 +91,11 @@ def called_in_step(end: StepEnd) -> bool:
     )
 
 
-def write_step_end(editor: Editor, end: StepEnd) -> str:
-    """Plan what takes the place of a step-end hook; return what is written, in words.
+def write_step_end(editor: Editor, end: StepEnd) -> tuple[str, str]:
+    """Plan what takes the place of a step-end hook.
+
+    Returns:
+        What is written, in words, and what it takes for granted (empty when nothing).
 
     Raises:
         CannotEdit: no rewrite is surely right.
@@ -117,7 +121,7 @@ def write_step_end(editor: Editor, end: StepEnd) -> str:
         and len(cls.node.body) > 1
     ):
         editor.remove(end.module, function)
-        return f"{stage.step_end} only handed its argument on, so it goes"
+        return f"{stage.step_end} only handed its argument on, so it goes", ""
     for relative in family(cls):
         if end.helper in relative.namespace:
             raise CannotEdit(f"{relative.node.name} already has a {end.helper}")
@@ -127,12 +131,34 @@ def write_step_end(editor: Editor, end: StepEnd) -> str:
     editor.rename_function(end.module, function, end.helper)
     if called_in_step(end):
         _call_in_step(editor, end, bool(valued))
-        return f"{stage.step} calls the body of {stage.step_end}, which is now {end.helper}"
+        return f"{stage.step} calls the body of {stage.step_end}, which is now {end.helper}", ""
     if stage is not TRAINING:
         _call_at_batch_end(editor, end, bool(valued))
-        return f"{stage.batch_end} calls the body of {stage.step_end}, which is now {end.helper}"
+        message = f"{stage.batch_end} calls the body of {stage.step_end}, which is now {end.helper}"
+        return message, _earlier_reader(end)
     _override_step(editor, end, bool(valued))
-    return f"{stage.step} is overridden and calls the body of {stage.step_end}"
+    return f"{stage.step} is overridden and calls the body of {stage.step_end}", ""
+
+
+def _earlier_reader(end: StepEnd) -> str:
+    """Say which callback reads the outputs before the module's own hook gets them.
+
+    Lightning 2 runs the batch-end hooks of callbacks first; a step-end hook ran before them all.
+    """
+    stage = end.stage
+    pattern = re.compile(rf"def\s+{stage.batch_end}\b")
+    for module in end.module.project.mentioning(pattern):
+        for cls in module.classes:
+            function = cls.methods.get(stage.batch_end)
+            if function is None or not cls.is_kind("Callback"):
+                continue
+            given = [*function.args.posonlyargs, *function.args.args]
+            if len(given) > 3 and loads(function, given[3].arg):
+                return (
+                    f"{cls.node.name}.{stage.batch_end} at {module.source.path}:{function.lineno} "
+                    "reads the outputs before this hook, and must not need what it does to them"
+                )
+    return ""
 
 
 def _require_plain(end: StepEnd, where: str) -> None:
