@@ -213,8 +213,14 @@ class Editor:
             text = source.newline + text[: -len(source.newline)]
         self._add(module, place, place, text, rank)
 
-    def remove(self, module: Module, statement: ast.stmt) -> None:
-        """Remove a statement with its lines; ``pass`` takes its place when its block empties."""
+    def remove(
+        self, module: Module, statement: ast.stmt, along: Sequence[ast.stmt] | None = None
+    ) -> None:
+        """Remove a statement with its lines; ``pass`` takes its place when its block empties.
+
+        Its comments stay, unless ``along`` names the statements that go as well (see
+        ``comment_span``): then they go too, and whoever moves the code moves them.
+        """
         source = module.source
         self._require_own_lines(module, statement)
         siblings = block_of(module, statement)
@@ -229,9 +235,12 @@ class Editor:
         if len(siblings) == 1:
             self.replace(module, statement, "pass")
             return
-        if rest.startswith("#"):
-            # The author's comment outlives the statement it stands behind.
-            self._add(module, statement_start(module, statement), source.end(statement), "")
+        if along is not None:
+            start, end = comment_span(module, statement, along)
+        elif rest.startswith("#"):
+            # The author's comment outlives the statement it stands behind, at its indentation.
+            comment = source.text.index("#", source.end(statement))
+            self._add(module, statement_start(module, statement), comment, "")
             return
         if statement is siblings[-1]:
             # Blank lines that set it off from the statements above go with it.
@@ -552,6 +561,35 @@ def statement_start(module: Module, statement: ast.stmt) -> int:
     if decorators:
         return module.source.code.rindex("@", 0, module.source.start(decorators[0]) + 1)
     return module.source.start(statement)
+
+
+def comment_span(
+    module: Module, statement: ast.stmt, along: Sequence[ast.stmt] = ()
+) -> tuple[int, int]:
+    """Return the lines of a statement with the comment above that speaks of it alone.
+
+    A comment may head several statements: it is the statement's own where the next one stands
+    apart from it, or goes ``along``.
+    """
+    source = module.source
+    start = source.line_start(statement_start(module, statement))
+    end = source.line_end(source.end(statement))
+    siblings = block_of(module, statement)
+    index = siblings.index(statement)
+    following = siblings[index + 1] if index + 1 < len(siblings) else None
+    if following is not None and following not in along:
+        between = source.text[end : source.line_start(statement_start(module, following))]
+        if not between.strip() and between.count("\n") == 0:
+            return start, end
+    floor = source.line_end(source.end(siblings[index - 1])) if index else None
+    indent = source.indent_of(start)
+    while start > 0:
+        above = source.line_start(start - 1)
+        line = source.text[above:start]
+        if (floor is not None and above < floor) or not line.startswith(f"{indent}#"):
+            break
+        start = above
+    return start, end
 
 
 def block_of(module: Module, statement: ast.stmt) -> list[ast.stmt]:

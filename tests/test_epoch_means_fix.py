@@ -359,7 +359,9 @@ def test_returned_dicts_of_old_releases_are_logged(tmp_path: Path) -> None:
             '`print("loss", avg_loss)` at line',
         ),
         (
-            MEANS.replace("batch_idx):", "batch_idx, dataloader_idx=0):"),
+            MEANS.replace("batch_idx):", "batch_idx, dataloader_idx=0):").replace(
+                "in outputs", "in list(chain(*outputs))"
+            ),
             "validation_step tells dataloaders apart",
         ),
         (
@@ -376,8 +378,8 @@ def test_returned_dicts_of_old_releases_are_logged(tmp_path: Path) -> None:
             "validation_step does not end with its only return",
         ),
         (
-            MEANS.replace("    avg_loss", "    if not outputs:\n        return\n    avg_loss"),
-            "`if not outputs:` at line",
+            MEANS.replace("    avg_loss", "    if len(outputs) < 2:\n        return\n    avg_loss"),
+            "`if len(outputs) < 2:` at line",
         ),
     ],
 )

@@ -6,12 +6,19 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
-from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of, is_docstring
+from lintmetrics.edits import (
+    CannotEdit,
+    Editor,
+    FunctionNode,
+    block_of,
+    comment_span,
+    is_docstring,
+)
 from lintmetrics.model import attribute_names, batches
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
@@ -22,6 +29,7 @@ from lintmetrics.model.epoch_hooks import (
     family,
     inherited,
     is_generator,
+    item_is_flat,
     own_epoch_end,
     references,
     returns,
@@ -29,7 +37,6 @@ from lintmetrics.model.epoch_hooks import (
 from lintmetrics.model.epoch_reductions import Column, Logged, Path, Reader, Reading, Term
 from lintmetrics.model.flow import BatchMean, LightningClass
 from lintmetrics.model.step_outputs import (
-    attribute_values,
     dataloader_parameter,
     is_mapping,
     is_tensor,
@@ -111,6 +118,7 @@ class _Move:
         self.hints: dict[Path, str] = {}
         self.hint = "output"
         self.hook_goes = False
+        self.list_goes = False
 
     # The two plans ----------------------------------------------------------------------------
 
@@ -124,7 +132,8 @@ class _Move:
         if len(parameters) != 1 or parameters[0] in (arguments.vararg, arguments.kwarg):
             raise CannotEdit(f"{self.end.spelled} does not take the outputs by one name")
         name = parameters[0].arg
-        source = self._returned()
+        # What fails on one list for each dataloader ran with one dataloader.
+        source = self._returned(item_is_flat(self.cls, self.hook, name))
         reading = self._read(lambda e: isinstance(e, ast.Name) and e.id == name)
         if reading.needing:
             raise CannotEdit(reading.reasons[0])
@@ -133,25 +142,29 @@ class _Move:
         if not logged:
             raise CannotEdit(f"{self.end.spelled} logs nothing that its outputs give")
         kept = [s for s in reading.kept if not isinstance(s, ast.Return)]
+        if kept and reading.guards:
+            raise CannotEdit(
+                f"{self.end.spelled} returns early at line {reading.guards[0].lineno}, and what "
+                "stays in it would run"
+            )
         self._require_unused(reading, kept)
         if kept and own_epoch_end(self.cls, self.stage.hook) is not None:
             raise CannotEdit(f"{self.cls.node.name} has a {self.stage.hook} as well")
         self.hook_goes = not kept
+        gone = list(dict.fromkeys([*(s for s, _ in reading.pure), *reading.logs, *reading.cleared]))
         for item in logged:
             self._write(item, source)
+        self._carry_comments(gone, reading)
         self._finish(source)
         if kept:
-            gone = list(
-                dict.fromkeys([*(s for s, _ in reading.pure), *reading.logs, *reading.cleared])
-            )
             for statement in gone:
-                self.editor.remove(self.module, statement)
+                self.editor.remove(self.module, statement, gone)
             if reading.returned is not None and reading.returned.value is not None:
                 self.editor.remove(self.module, reading.returned)
             self.editor.rename_function(self.module, self.hook, self.stage.hook)
             self.editor.drop_parameter(self.module, self.hook, name)
         else:
-            self._remove_hook()
+            self._remove_method(self.hook)
         return self._fix()
 
     def mean(self, mean: BatchMean) -> Fix:
@@ -180,26 +193,35 @@ class _Move:
                 raise CannotEdit(reading.reasons[0])
             raise CannotEdit(f"the mean at line {mean.node.lineno} is not logged by self.log")
         gone = [statement for statement, _ in chosen]
-        for _, items in chosen:
-            for item in items:
-                self._write(item, source)
         left = [s for s in self.hook.body if s not in gone and not is_docstring(s)]
         left = _alive(left, reading)
         gone = [s for s in self.hook.body if s not in left and not is_docstring(s)]
-        if any(mean.node in subtree(statement) for statement in left):
-            used = next(s for s in left if mean.node in subtree(s))
-            raise CannotEdit(
-                f"the mean made at line {used.lineno} is also used otherwise; log the batch value "
-                "in the step by hand"
-            )
+        for item in (item for _, items in chosen for item in items):
+            used = next((s for s in left if item.term.node in subtree(s)), None)
+            if used is not None:
+                raise CannotEdit(
+                    f"the mean made at line {used.lineno} is also used otherwise; log the batch "
+                    "value in the step by hand"
+                )
         rest = _alive([s for s in left if s not in reading.cleared], reading)
-        if not rest and self._is_private(attribute):
-            self.hook_goes = True
-            self._drop_list(attribute, source)
-            self._remove_hook()
+        if all(s in reading.guards for s in rest):
+            rest = []
+        done = [s for s in self.hook.body if s not in rest and not is_docstring(s)]
+        emptied = self._emptied(attribute, source, done)
+        self.hook_goes = not rest and emptied is not None
+        self.list_goes = emptied is not None
+        for _, items in chosen:
+            for item in items:
+                self._write(item, source)
+        self._carry_comments(gone, reading)
+        if emptied is not None:
+            self._drop_list(emptied, source)
+            gone = done
+        if self.hook_goes:
+            self._remove_method(self.hook)
         else:
             for statement in gone:
-                self.editor.remove(self.module, statement)
+                self.editor.remove(self.module, statement, gone)
         self._finish(source)
         return self._fix()
 
@@ -255,11 +277,11 @@ class _Move:
         if self.hook.decorator_list:
             raise CannotEdit(f"{where} is decorated")
 
-    def _step(self) -> FunctionNode:
+    def _step(self, one_dataloader: bool = False) -> FunctionNode:
         step = self.cls.methods.get(self.stage.step)
         if not isinstance(step, ast.FunctionDef) or is_generator(step):
             raise CannotEdit(f"{self.cls.node.name} has no {self.stage.step} of its own")
-        if dataloader_parameter(step):
+        if dataloader_parameter(step) and not one_dataloader:
             raise CannotEdit(
                 f"{self.stage.step} tells dataloaders apart, and self.log in it adds their index "
                 "to the key"
@@ -269,8 +291,8 @@ class _Move:
             raise CannotEdit(f"{self.stage.step} is called several times for each batch")
         return step
 
-    def _returned(self) -> _Source:
-        step = self._step()
+    def _returned(self, one_dataloader: bool) -> _Source:
+        step = self._step(one_dataloader)
         found = [node for node in returns(step) if node.value is not None]
         if len(returns(step)) != 1 or not found or found[0] is not step.body[-1]:
             raise CannotEdit(f"{self.stage.step} does not end with its only return")
@@ -291,11 +313,7 @@ class _Move:
                 append.attribute, []
             ):
                 appends.setdefault(append.attribute, []).append(append.node)
-        read = {
-            node.attr
-            for node in subtree(self.hook)
-            if isinstance(node, ast.Attribute) and node.attr in appends
-        }
+        read = self._lists_of(mean.node, appends)
         if len(read) != 1:
             raise CannotEdit(
                 f"it cannot be told which list of {self.stage.step} the mean at line "
@@ -304,13 +322,28 @@ class _Move:
         attribute = read.pop()
         calls = appends[attribute]
         statement = self.module.statement(calls[0])
-        if len(calls) != 1 or statement not in step.body or not isinstance(statement, ast.Expr):
+        if len(calls) != 1 or not isinstance(statement, ast.Expr) or self._repeats(statement, step):
             raise CannotEdit(f"self.{attribute} is not filled by one statement of {step.name}")
         if not isinstance(calls[0].func, ast.Attribute) or not isinstance(
             calls[0].func.value, ast.Attribute
         ):
             raise CannotEdit(f"self.{attribute} is filled by parts")
         return attribute, _Source(step, statement, calls[0].args[0])
+
+    def _lists_of(self, node: ast.AST, filled: Collection[str]) -> set[str]:
+        """Return the lists that an expression of the hook is made of, as far as it shows."""
+        for part in (node, self.hook):
+            found = {n.attr for n in subtree(part) if isinstance(n, ast.Attribute)} & set(filled)
+            if found:
+                return found
+        return set()
+
+    def _repeats(self, statement: ast.stmt, step: FunctionNode) -> bool:
+        """Tell whether a statement may run more than once for a batch."""
+        around = self.module.parent(statement)
+        while isinstance(around, (ast.If, ast.With)):
+            around = self.module.parent(around)
+        return around is not step
 
     def _read(self, is_outputs: Callable[[ast.expr], bool]) -> Reading:
         means = frozenset(id(mean.node) for mean in self.model.batch_means)
@@ -392,7 +425,7 @@ class _Move:
 
     def _write(self, item: Logged, source: _Source) -> None:
         key = self.module.source.segment(item.key)
-        self.hint = "loss" if "loss" in key.lower() else "output"
+        self.hint = "loss" if "loss" in key.lower() else _short(item.key)
         if item.term.kind == "mean":
             self._write_mean(item, key, source)
         else:
@@ -610,6 +643,9 @@ class _Move:
         wanted = str(path[-1]) if path and isinstance(path[-1], str) else ""
         wanted = wanted or self.hints.get(path) or self.hint
         name = self._free_local(wanted, source)
+        if self.list_goes:
+            self.lines.append(f"{name} = {_joined(text)}")
+            return name
         self.editor.insert_before(self.module, source.statement, [f"{name} = {_joined(text)}"], -3)
         self.editor.replace(self.module, expr, name)
         return name
@@ -624,6 +660,10 @@ class _Move:
         text = self.module.source.segment(value)
         if "\n" in text:
             raise CannotEdit(f"the output at line {value.lineno} spans lines; give it a name")
+        if self.list_goes:
+            self.lines.append(f"{name} = {text}")
+            self.spelled[()] = name
+            return name
         self.editor.insert_before(self.module, source.statement, [f"{name} = {text}"], -3)
         self.editor.replace(self.module, value, name)
         self.spelled[()] = name
@@ -653,9 +693,8 @@ class _Move:
         return False
 
     def _finish(self, source: _Source) -> None:
-        lines = [*self._comments(), *self.lines] if self.lines else []
-        if lines:
-            self.editor.insert_before(self.module, source.statement, lines)
+        if self.lines:
+            self.editor.insert_before(self.module, source.statement, self.lines)
         if self.init:
             if not self.cls.is_kind("LightningModule"):
                 raise CannotEdit(f"{self.cls.node.name} is a mixin, whose __init__ may never run")
@@ -663,62 +702,105 @@ class _Move:
 
     # What goes --------------------------------------------------------------------------------
 
-    def _comments(self) -> list[str]:
-        """Return the comments of a hook that goes, so that they outlive it."""
-        if not self.hook_goes:
-            return []
-        text = self.module.source.segment(self.hook)
-        found: list[str] = []
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.type == tokenize.COMMENT and not _PRAGMA.match(token.string):
-                found.append(token.string)
-        return found
-
-    def _remove_hook(self) -> None:
-        """Remove the hook with the blank lines before it."""
+    def _carry_comments(self, gone: list[ast.stmt], reading: Reading) -> None:
+        """Put the comments of what goes before the new log calls, so that they outlive it."""
+        if not self.lines:
+            return
         source = self.module.source
-        siblings = block_of(self.module, self.hook)
-        index = siblings.index(self.hook)
+        if self.hook_goes:
+            spans = [(source.start(self.hook), source.end(self.hook))]
+        else:
+            spans = [
+                comment_span(self.module, statement, gone)
+                for statement in gone
+                if statement not in reading.cleared
+            ]
+        # What stands beside the emptying of a list speaks of that.
+        silent = [comment_span(self.module, s, reading.cleared) for s in reading.cleared]
+        found: list[str] = []
+        text = "\n" * (self.hook.lineno - 1) + source.segment(self.hook)
+        tail = source.text[source.end(self.hook) : source.line_end(source.end(self.hook))]
+        for token in tokenize.generate_tokens(io.StringIO(text + tail).readline):
+            if token.type != tokenize.COMMENT or _PRAGMA.match(token.string):
+                continue
+            at = source.offset(token.start[0], 0)
+            if any(source.line_start(start) <= at < end for start, end in spans) and not any(
+                source.line_start(start) <= at < end for start, end in silent
+            ):
+                found.append(token.string)
+        self.lines[:0] = found
+
+    def _remove_method(self, function: FunctionNode) -> None:
+        """Remove a method with the blank lines before it."""
+        source = self.module.source
+        siblings = block_of(self.module, function)
+        index = siblings.index(function)
         if index == 0:
-            self.editor.remove(self.module, self.hook)
+            self.editor.remove(self.module, function)
             return
         above = source.line_end(source.end(siblings[index - 1]))
-        start = source.line_start(source.start(self.hook))
+        start = source.line_start(source.start(function))
         while start > above:
             previous = source.line_start(start - 1)
             if previous < above or source.text[previous:start].strip():
                 break
             start = previous
-        end = source.line_end(source.end(self.hook))
+        end = source.line_end(source.end(function))
         self.editor.replace_range(self.module, start, end, "")
 
-    def _is_private(self, attribute: str) -> bool:
-        """Tell whether a list is only made, filled, read by this hook and emptied."""
-        for cls in family(self.cls):
-            for node in subtree(cls.node):
+    def _emptied(
+        self, attribute: str, source: _Source, done: list[ast.stmt]
+    ) -> list[ast.stmt] | None:
+        """Return where a list is made and emptied; ``None`` when more is done with it.
+
+        The statements of the hook that are done with, and the one that fills it, do not count.
+        """
+        found: dict[ast.stmt, None] = {}
+        users = {cls.node for cls in family(self.cls)}
+        for module in self.module.project.mentioning(re.compile(rf"\.\s*{attribute}\b")):
+            for node in subtree(module.tree):
                 if not (isinstance(node, ast.Attribute) and node.attr == attribute):
                     continue
-                function = cls.module.enclosing_function(node)
-                if cls is not self.cls or function is None:
-                    return False
-                if function not in (
-                    self.hook,
-                    self.cls.methods.get(self.stage.step),
-                    self.cls.methods.get("__init__"),
-                ):
-                    return False
-        return len(attribute_values(self.cls, attribute)) <= 2
+                owner = module.enclosing_class(node)
+                is_own = isinstance(node.value, ast.Name) and node.value.id == "self"
+                if is_own and owner is not None and owner.node not in users:
+                    continue  # Another class has a list of that name.
+                statement = module.statement(node)
+                if is_own and owner is self.cls:
+                    if statement is source.statement or any(node in subtree(s) for s in done):
+                        continue
+                    if _empties(statement, node) and self._can_go(statement):
+                        found[statement] = None
+                        continue
+                return None
+        return list(found)
 
-    def _drop_list(self, attribute: str, source: _Source) -> None:
-        init = self.cls.methods.get("__init__")
-        for statement in init.body if init is not None else ():
-            targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-            if any(isinstance(t, ast.Attribute) and t.attr == attribute for t in targets):
-                self.editor.remove(self.module, statement)
+    def _can_go(self, statement: ast.stmt) -> bool:
+        """Tell whether a statement, or the method that holds nothing else, can be removed."""
+        function = self.module.enclosing_function(statement)
+        if len(block_of(self.module, statement)) > 1 or function is self.hook:
+            return True
+        return (
+            function is not None
+            and self.module.parent(statement) is function
+            and not function.decorator_list
+            and not any(function.name in base.namespace for base in self.cls.mro()[1:])
+            and self.cls.is_kind("LightningModule")
+            and function.name.startswith("on_")
+        )
+
+    def _drop_list(self, emptied: list[ast.stmt], source: _Source) -> None:
+        for statement in emptied:
+            function = self.module.enclosing_function(statement)
+            if function is self.hook and self.hook_goes:
+                continue
+            if function is not None and len(block_of(self.module, statement)) == 1:
+                self._remove_method(function)
+            else:
+                self.editor.remove(self.module, statement, emptied)
         start = self.module.source.start(source.statement)
         end = self.module.source.end(source.statement)
         if self.lines:
-            self.lines = [*self._comments(), *self.lines]
             # The log calls take the place of the append.
             indent = self.module.source.indent_of(start)
             newline = self.module.source.newline
@@ -728,6 +810,24 @@ class _Move:
             self.lines = []
         else:
             self.editor.remove(self.module, source.statement)
+
+
+def _empties(statement: ast.stmt, node: ast.Attribute) -> bool:
+    """Tell whether a statement makes a list, or clears it, and does nothing else."""
+    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        value = statement.value
+        return targets == [node] and (
+            (isinstance(value, ast.List) and not value.elts)
+            or (value is not None and ast.unparse(value) == "list()")
+        )
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Call)
+        and isinstance(statement.value.func, ast.Attribute)
+        and statement.value.func.value is node
+        and statement.value.func.attr == "clear"
+    )
 
 
 def _alive(statements: list[ast.stmt], reading: Reading) -> list[ast.stmt]:
@@ -752,6 +852,12 @@ def _as_integers(text: str) -> str:
     value = ast.parse(text, mode="eval").body
     tight = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
     return f"{text}.int()" if tight else f"({text}).int()"
+
+
+def _short(key: ast.expr) -> str:
+    """Return the last word of a key as a name."""
+    text = str(key.value).rsplit("/", 1)[-1] if isinstance(key, ast.Constant) else ""
+    return text if text.isidentifier() else "output"
 
 
 def _call_of(statement: ast.stmt) -> ast.expr | None:

@@ -91,6 +91,7 @@ class Reading:
         pure: assignments that make terms, with the name each binds.
         logs: statements that log terms only.
         cleared: statements that empty the list of outputs.
+        guards: statements that only return when there are no outputs.
         kept: all other statements, in order; ``needing``: those of them that read terms.
         reasons: for statements in ``needing``, why they could not be read.
         returned: the last ``return``; ``returned_items``: the terms of the dict it returns.
@@ -101,6 +102,7 @@ class Reading:
     pure: list[tuple[ast.stmt, str]] = field(default_factory=list)
     logs: list[ast.stmt] = field(default_factory=list)
     cleared: list[ast.stmt] = field(default_factory=list)
+    guards: list[ast.stmt] = field(default_factory=list)
     kept: list[ast.stmt] = field(default_factory=list)
     needing: list[ast.stmt] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -241,6 +243,9 @@ class Reader:
             return
         if isinstance(node, ast.For) and self._gather(node, found):
             return
+        if isinstance(node, ast.If) and self._guards(node):
+            found.guards.append(node)
+            return
         if isinstance(node, ast.AugAssign) and self._averages(node):
             assert isinstance(node.target, ast.Name)
             found.pure.append((node, node.target.id))
@@ -250,6 +255,31 @@ class Reader:
         if self.mentions(node):
             found.needing.append(node)
             found.reasons.append(self._reason or self._describe(node))
+
+    def _guards(self, node: ast.If) -> bool:
+        """Tell whether a statement returns nothing when there are no outputs."""
+        (first, *more) = node.body
+        if more or node.orelse or not isinstance(first, ast.Return):
+            return False
+        value = first.value
+        if not (
+            value is None
+            or (isinstance(value, ast.Constant) and value.value is None)
+            or (isinstance(value, ast.Dict) and not value.keys)
+        ):
+            return False
+        test = node.test
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            return self.term(test.operand) is OUTPUTS or self._counts(test.operand)
+        if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+            return False
+        bound = test.comparators[0]
+        operator = type(test.ops[0])
+        return (
+            self._counts(test.left)
+            and isinstance(bound, ast.Constant)
+            and (operator, bound.value) in {(ast.Eq, 0), (ast.Lt, 1), (ast.LtE, 0)}
+        )
 
     def _begin(self, node: ast.stmt) -> None:
         """Remember names that begin as an empty list or as zero."""
