@@ -56,3 +56,103 @@ def test_a_callback_that_only_counts_batches_changes_nothing(tmp_path: Path) -> 
     projects.written(tmp_path, {"model.py": STEP_END, "callback.py": callback})
     projects.fix(tmp_path, "LM202", relations=SAFE)
     assert "on_validation_batch_end" in (tmp_path / "model.py").read_text()
+
+
+def returned(folder: Path, body: str, name: str = "validation_epoch_end") -> list[str]:
+    """Return what is said of a hook of a module."""
+    text = "import pytorch_lightning as pl\nfrom collections import OrderedDict\n\n\n"
+    text += "class Model(pl.LightningModule):\n"
+    text += f"    def {name}(self, outputs):\n"
+    text += "".join(f"        {line}\n" for line in dedent(body).strip().splitlines())
+    projects.written(folder, {"model.py": text})
+    return [d.message for d in projects.check(folder, "LM208").diagnostics]
+
+
+def test_a_log_dict_in_an_ordered_dict_is_found(tmp_path: Path) -> None:
+    body = """
+    logs = {"x": 1.0}
+    return OrderedDict({"loss": 2.0, "log": logs, "progress_bar": logs})
+    """
+    (message,) = returned(tmp_path, body, "training_step")
+    assert '"log" and "progress_bar"' in message
+    assert returned(tmp_path, 'return dict(loss=2.0, log={"x": 1.0})', "training_step")
+    assert not returned(tmp_path, "return dict(loss=2.0, logits=outputs)", "training_step")
+
+
+def test_a_log_dict_that_is_put_in_later_is_found_once(tmp_path: Path) -> None:
+    body = """
+    result = self.evaluate(outputs)
+    result["log"]["test_loss"] = result["log"].pop("val_loss")
+    return result
+    """
+    (message,) = returned(tmp_path, body, "test_epoch_end")
+    assert 'under "log"' in message
+    assert not returned(tmp_path, 'result = {}\nresult["logits"] = 1\nreturn result')
+    body = """
+    result = self.evaluate(outputs)
+    result["log"] = {"x": 1.0}
+    self.log_dict(result["log"])
+    return result
+    """
+    assert not returned(tmp_path, body)
+
+
+def test_numbers_that_a_log_call_has_are_not_lost(tmp_path: Path) -> None:
+    body = """
+    logs = {"x": 1.0}
+    self.log_dict(logs)
+    return {"loss": 2.0, "log": logs}
+    """
+    assert not returned(tmp_path, body, "training_step")
+    body = body.replace("self.log_dict(logs)", "self.summary(logs)")
+    assert returned(tmp_path, body, "training_step")
+
+
+def test_a_log_dict_inside_an_ordered_dict_is_logged(tmp_path: Path) -> None:
+    returned(
+        tmp_path,
+        """
+    logs = {"x": 1.0}
+    return OrderedDict({"loss": 2.0, "log": logs, "progress_bar": logs})
+    """,
+        "training_step",
+    )
+    projects.fix(tmp_path, "LM208")
+    new = (tmp_path / "model.py").read_text()
+    assert "        self.log_dict(logs, prog_bar=True)\n" in new
+    assert 'return OrderedDict({"loss": 2.0})' in new
+
+
+def test_a_helper_that_was_a_hook_is_still_said_to_return_what_nobody_logs(tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {
+            "model.py": """
+            import torch
+            import pytorch_lightning as pl
+
+
+            class Model(pl.LightningModule):
+                def validation_step(self, batch, batch_idx):
+                    return {"loss": self(batch)}
+
+                def validation_epoch_end(self, outs):
+                    worst = torch.stack([out["loss"] for out in outs]).max()
+                    return {"worst": worst, "log": {"worst": worst}}
+
+                def test_step(self, batch, batch_idx):
+                    return self.validation_step(batch, batch_idx)
+
+                def test_epoch_end(self, outs):
+                    result = self.validation_epoch_end(outs)
+                    result["log"]["test_worst"] = result["log"].pop("worst")
+                    return result
+            """
+        },
+    )
+    before = projects.codes(projects.check(tmp_path, "LM208"))
+    projects.fix(tmp_path, "LM201", "LM208")
+    report = projects.check(tmp_path, "LM2")
+    assert before == projects.codes(report) == ["LM208", "LM208"]
+    assert "Model._validation_epoch_end returns" in report.diagnostics[0].message
+    assert "is read at" in report.diagnostics[0].blocked

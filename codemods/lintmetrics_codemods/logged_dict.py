@@ -35,6 +35,8 @@ class LoggedDict(Codemod):
         if read is not None:
             return Blocked(f"{read} reads the key, so it cannot leave the returned dict unseen")
         display = statement.value
+        if isinstance(display, ast.Call) and len(display.args) == 1 and not display.keywords:
+            (display,) = display.args  # OrderedDict({...})
         if not isinstance(display, ast.Dict):
             return Blocked(
                 f"the dict is built apart from the return at {path}:{statement.lineno}; log what "

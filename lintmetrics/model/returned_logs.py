@@ -7,9 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lintmetrics.edits import FunctionNode
-from lintmetrics.model.epoch_hooks import STAGE_OF_HOOK, TRAINING, references, returns
+from lintmetrics.model.epoch_hooks import (
+    STAGE_OF_HOOK,
+    STAGES,
+    TRAINING,
+    family,
+    references,
+    returns,
+)
 from lintmetrics.model.step_outputs import assignments
 from lintmetrics.project import ClassInfo, Module
+from lintmetrics.tree import own_nodes, subtree
 
 KEYS = ("log", "progress_bar")
 
@@ -36,6 +44,8 @@ class ReturnedLog:
     @property
     def read_at(self) -> str | None:
         """Where another method reads the result of the hook, ``None`` when none does."""
+        if self.function.name not in (TRAINING.step, *STAGE_OF_HOOK):
+            return self._read_in_family()
         for reference in references(self.module.project, self.function.name):
             call = reference.call
             if reference.receiver == "other" or call is None or reference.cls is None:
@@ -46,24 +56,100 @@ class ReturnedLog:
                 return f"{reference.module.source.path}:{reference.line}"
         return None
 
+    def _read_in_family(self) -> str | None:
+        for cls in family(self.cls):
+            for method in cls.methods.values():
+                for node in own_nodes(method):
+                    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                        continue
+                    if node.func.attr != self.function.name:
+                        continue
+                    if not isinstance(cls.module.parent(node), (ast.Expr, ast.Return)):
+                        return f"{cls.module.source.path}:{node.lineno}"
+        return None
+
 
 def returned_logs(cls: ClassInfo) -> Iterator[ReturnedLog]:
     """Yield the returns of the hooks of a class that hold numbers to log."""
-    for name in (TRAINING.step, *STAGE_OF_HOOK):
+    # A hook that others called lives on as a helper, whose result is no more looked at than its.
+    for name in (TRAINING.step, *STAGE_OF_HOOK, *(stage.helper for stage in STAGES)):
         function = cls.methods.get(name)
         if function is None or not cls.is_lightning:
             continue
         for statement in returns(function):
-            value = statement.value
-            if isinstance(value, ast.Name):
-                found = assignments(function, value.id)
-                value = found[0] if len(found) == 1 else None
-            if not isinstance(value, ast.Dict):
-                continue
-            values = tuple(
-                (str(key.value), item)
-                for key, item in zip(value.keys, value.values, strict=True)
-                if isinstance(key, ast.Constant) and key.value in KEYS
-            )
-            if values:
-                yield ReturnedLog(cls, function, statement, values)
+            values: dict[str, ast.expr] = {}
+            for key, value in _values(function, statement.value):
+                values.setdefault(key, value)
+            if values and not all(_is_logged(function, value) for value in values.values()):
+                yield ReturnedLog(cls, function, statement, tuple(values.items()))
+
+
+def _logs(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("log", "log_dict", "log_metrics")
+    )
+
+
+def _is_logged(function: FunctionNode, value: ast.expr) -> bool:
+    """Tell whether a function gives a dict, or each of its items in a loop, to a log call."""
+    if not isinstance(value, ast.Name):
+        return False
+    for node in own_nodes(function):
+        parts: list[ast.AST] = []
+        if isinstance(node, ast.For) and any(_logs(inner) for inner in subtree(node)):
+            parts.append(node.iter)
+        elif isinstance(node, ast.Call) and _logs(node):
+            parts += [*node.args, *(keyword.value for keyword in node.keywords)]
+        if any(
+            isinstance(inner, ast.Name) and inner.id == value.id
+            for part in parts
+            for inner in subtree(part)
+        ):
+            return True
+    return False
+
+
+def _values(function: FunctionNode, value: ast.expr | None) -> tuple[tuple[str, ast.expr], ...]:
+    """Return what a returned dict holds under the keys, as far as the function shows it."""
+    filled: tuple[tuple[str, ast.expr], ...] = ()
+    if isinstance(value, ast.Name):
+        filled = _filled_in(function, value.id)
+        found = assignments(function, value.id)
+        value = found[0] if len(found) == 1 else None
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        if value.func.id not in ("dict", "OrderedDict"):
+            return filled
+        given = tuple((k.arg, k.value) for k in value.keywords if k.arg in KEYS)
+        if len(value.args) != 1:
+            return (*((str(key), item) for key, item in given), *filled)
+        (value,) = value.args
+    if not isinstance(value, ast.Dict):
+        return filled
+    shown = tuple(
+        (str(key.value), item)
+        for key, item in zip(value.keys, value.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value in KEYS
+    )
+    return (*shown, *filled)
+
+
+def _filled_in(function: FunctionNode, name: str) -> tuple[tuple[str, ast.expr], ...]:
+    """Return the keys that a function puts into a dict, or puts something into in it."""
+    found: dict[str, ast.expr] = {}
+    for node in own_nodes(function):
+        if _logs(node):
+            return ()  # They may be logged by that.
+        if not (isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)):
+            continue
+        if isinstance(node.value, ast.Subscript):
+            node = node.value
+        if (
+            isinstance(node.value, ast.Name)
+            and node.value.id == name
+            and isinstance(node.slice, ast.Constant)
+            and node.slice.value in KEYS
+        ):
+            found.setdefault(str(node.slice.value), node)
+    return tuple(found.items())
