@@ -281,3 +281,69 @@ def test_means_that_are_logged_together_and_used_alone_stay_together(tmp_path: P
     """
     assert len(reasons(tmp_path, body)) == 2
     assert all(reasons(tmp_path, body))
+
+
+# Attributes that change -------------------------------------------------------------------------
+
+
+def test_a_number_that_a_method_sets_is_not_the_one_of_init(tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {
+            "model.py": """
+            import torch
+            import pytorch_lightning as pl
+
+            class Forecaster(pl.LightningModule):
+                def __init__(self, net):
+                    super().__init__()
+                    self.net = net
+                    self.size = 0
+                    self.outs = []
+
+                def fit(self, data, size=0):
+                    self.size = size
+
+                def validation_step(self, batch, batch_idx):
+                    if self.size == 0:
+                        return None
+                    loss = (self.net(batch["x"]) - batch["y"]).abs().mean()
+                    self.outs.append(loss)
+
+                def on_validation_epoch_end(self):
+                    if self.size == 0:
+                        return
+                    self.log("val_loss", torch.stack(self.outs).mean())
+                    self.outs.clear()
+            """
+        },
+    )
+    assert projects.codes(projects.check(tmp_path, "LM1")) == ["LM111"]
+
+
+def test_a_number_that_setting_up_sets_is_known(tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {
+            "model.py": """
+            import pytorch_lightning as pl
+            from torchmetrics.functional import auroc
+
+            class Classifier(pl.LightningModule):
+                def __init__(self, net):
+                    super().__init__()
+                    self.net = net
+                    self.prefix = "x"
+                    self.build()
+
+                def build(self):
+                    self.prefix = "val"
+
+                def validation_step(self, batch, batch_idx):
+                    x, y = batch
+                    self.log(f"{self.prefix}_auc", auroc(self.net(x), y, task="binary"))
+            """
+        },
+    )
+    (found,) = projects.check(tmp_path, "LM1").diagnostics
+    assert found.message.startswith('"val_auc"')

@@ -295,6 +295,29 @@ class _Frame:
     conditions: int = 0
 
 
+def _touched(method: FunctionNode) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the attributes of ``self`` that a method assigns, and those that it calls."""
+    known = method.__dict__.get("lm_touched")
+    if known is None:
+        assigned: set[str] = set()
+        called: set[str] = set()
+        for node in subtree(method):
+            if isinstance(node, ast.Call):
+                func = node.func
+                if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
+                    called.add(func.attr)
+            elif (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.ctx, ast.Store)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "self"
+            ):
+                assigned.add(node.attr)
+        known = method.__dict__["lm_touched"] = (frozenset(assigned), frozenset(called))
+    touched: tuple[frozenset[str], frozenset[str]] = known
+    return touched
+
+
 class LightningClass:
     """What one LightningModule (or Callback) of the project logs.
 
@@ -363,6 +386,9 @@ class LightningClass:
     def _run(self) -> None:
         for name in _SETUP:
             self._start(name, {})
+        for name in self._changing:
+            if isinstance(self.attributes.get(name), Const):
+                self.attributes[name] = UNKNOWN
         for name in hooks.LOG_HOOKS:
             if name in hooks.EPOCH_END:
                 outputs = self.returned.get(hooks.EPOCH_END[name], UNKNOWN)
@@ -377,6 +403,28 @@ class LightningClass:
                 self._start(name, {0: Elements(outputs, per_batch=True)})
             else:
                 self._start(name, {})
+
+    @cached_property
+    def _changing(self) -> frozenset[str]:
+        """Attributes that methods assign which run after the setting up, or may."""
+        methods: dict[str, list[FunctionNode]] = {}
+        for cls in self.cls.mro():
+            for name, method in cls.methods.items():
+                methods.setdefault(name, []).append(method)
+        setting_up = {name: None for name in _SETUP if name in methods}
+        waiting = list(setting_up)
+        while waiting:
+            for method in methods[waiting.pop()]:
+                for name in _touched(method)[1] & (methods.keys() - setting_up.keys()):
+                    setting_up[name] = None
+                    waiting.append(name)
+        return frozenset(
+            attribute
+            for name, defined in methods.items()
+            if name not in setting_up
+            for method in defined
+            for attribute in _touched(method)[0]
+        )
 
     def _collect_appends(self) -> None:
         """Give each list that the steps filled its elements."""
@@ -810,7 +858,7 @@ class LightningClass:
                 return self._enter(info, [], {}, True)
             return Callee(info, True)
         for cls in self.cls.mro():
-            if name in cls.assigned:
+            if name in cls.assigned and name not in self._changing:
                 value = cls.assigned[name]
                 return Const(value.value) if isinstance(value, ast.Constant) else UNKNOWN
         return UNKNOWN
