@@ -156,3 +156,72 @@ def test_a_helper_that_was_a_hook_is_still_said_to_return_what_nobody_logs(tmp_p
     assert before == projects.codes(report) == ["LM208", "LM208"]
     assert "Model._validation_epoch_end returns" in report.diagnostics[0].message
     assert "is read at" in report.diagnostics[0].blocked
+
+
+def test_a_detached_dict_keeps_lines_readable(tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {
+            "model.py": """
+            import torch
+            from lightning import LightningModule
+
+
+            class Model(LightningModule):
+                def __init__(self):
+                    super().__init__()
+                    self.training_step_outputs = []
+
+                def training_step(self, batch, batch_idx):
+                    loss = self(batch).sum()
+                    out = {"loss": loss}
+                    self.training_step_outputs.append(out)
+                    return out
+
+                def on_train_epoch_end(self):
+                    for out in self.training_step_outputs:
+                        self.log("loss", out["loss"])
+                    self.training_step_outputs.clear()
+            """
+        },
+    )
+    projects.fix(tmp_path, "LM205")
+    assert (
+        ".append(\n"
+        "            {k: v.detach() if isinstance(v, torch.Tensor) else v "
+        "for k, v in out.items()}\n        )\n"
+    ) in (tmp_path / "model.py").read_text()
+
+
+CALLBACK = """
+from pytorch_lightning import Callback
+
+
+class Timer(Callback):
+    def on_train_epoch_end(self, trainer, pl_module, outputs):
+        self.stop({0})
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        self.stop()
+"""
+
+
+def test_a_callback_that_waits_for_outputs_is_found(tmp_path: Path) -> None:
+    projects.written(tmp_path, {"timer.py": CALLBACK.format("")})
+    (finding,) = projects.check(tmp_path, "LM203").diagnostics
+    assert "requires `outputs`" in finding.message
+    projects.fix(tmp_path, "LM203", relations=SAFE)
+    new = (tmp_path / "timer.py").read_text()
+    assert new == CALLBACK.format("").replace(", outputs", "")
+
+
+def test_a_callback_that_reads_outputs_is_left_to_a_person(tmp_path: Path) -> None:
+    projects.written(tmp_path, {"timer.py": CALLBACK.format("len(outputs)")})
+    (finding,) = projects.check(tmp_path, "LM203").diagnostics
+    assert "pl_module.training_step_outputs" in finding.blocked
+
+
+def test_a_callback_with_a_default_is_quiet(tmp_path: Path) -> None:
+    text = CALLBACK.format("").replace("outputs)", "unused=None)")
+    projects.written(tmp_path, {"timer.py": text})
+    assert not projects.check(tmp_path, "LM203").diagnostics

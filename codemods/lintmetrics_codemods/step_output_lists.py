@@ -28,6 +28,7 @@ from lintmetrics.model.epoch_hooks import (
     references,
     required_parameters,
     returns,
+    surplus_parameters,
     targets,
 )
 from lintmetrics.project import ClassInfo, Module
@@ -45,8 +46,31 @@ class StepOutputLists(Codemod):
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan all edits of every hook that has to move together with this one."""
-        assert isinstance(finding.subject, EpochEnd)
-        return _Migration(finding.subject).fix()
+        end = finding.subject
+        assert isinstance(end, EpochEnd)
+        return _of_callback(end) if end.cls.is_kind("Callback") else _Migration(end).fix()
+
+
+def _of_callback(end: EpochEnd) -> Fix | Blocked:
+    """Plan the hook of a callback without the outputs that it is not given."""
+    editor = Editor()
+    for argument in surplus_parameters(end):
+        read = next(iter(loads(end.function, argument.arg)), None)
+        if read is not None:
+            return Blocked(
+                f"`{argument.arg}` is read at {end.module.source.path}:{read.lineno}; let the "
+                f"module keep its outputs, and read pl_module.{end.stage.outputs} there"
+            )
+        editor.drop_parameter(end.module, end.function, argument.arg)
+    for reference in references(end.module.project, end.name):
+        if len(reference.arguments) > 2 and (
+            reference.receiver != "self" or reference.cls in family(end.cls)
+        ):
+            return Blocked(
+                f"the call at {reference.module.source.path}:{reference.line} hands outputs on; "
+                "change both"
+            )
+    return Fix(Relation.PRESERVES, f"{end.spelled} takes what callbacks are given", editor.edits)
 
 
 class _Migration:

@@ -158,6 +158,13 @@ def required_parameters(function: FunctionNode) -> list[ast.arg]:
     ]
 
 
+def surplus_parameters(end: EpochEnd) -> list[ast.arg]:
+    """Return what the hook of a callback requires besides the trainer and the module."""
+    arguments = end.function.args
+    passed = [*arguments.posonlyargs, *arguments.args][1:3]
+    return [a for a in required_parameters(end.function) if a not in passed]
+
+
 _OUTPUTS = re.compile(r"out|result|loss|pred|unused|^_+$", re.I)
 
 

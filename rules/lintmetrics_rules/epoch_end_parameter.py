@@ -9,6 +9,7 @@ from lintmetrics.model.epoch_hooks import (
     outputs_parameter,
     own_epoch_end,
     required_parameters,
+    surplus_parameters,
 )
 from lintmetrics.project import ClassInfo
 from lintmetrics.rule import Consequence, Finding, Rule
@@ -19,7 +20,8 @@ class EpochEndParameter(Rule):
 
     ``on_train_epoch_end``, ``on_validation_epoch_end`` and ``on_test_epoch_end`` are called without
     arguments. A parameter without a default raises ``TypeError`` at the end of the epoch; one with
-    a default keeps it for ever, so the code that reads it works on nothing.
+    a default keeps it for ever, so the code that reads it works on nothing. Those of a callback are
+    given the trainer and the module, and no longer the outputs.
     """
 
     code = "LM203"
@@ -65,10 +67,22 @@ class Model(LightningModule):
     def check(self, cls: ClassInfo) -> Iterator[Finding]:
         """Find hooks of modules that want, or read, what nobody gives them."""
         for stage in STAGES:
-            if stage.hook not in cls.methods or not cls.is_lightning:
+            if stage.hook not in cls.methods:
                 continue
             end = own_epoch_end(cls, stage.hook)
-            if end is None or end.alias is not None or cls.is_kind("Callback"):
+            if end is None or end.alias is not None:
+                continue
+            if cls.is_kind("Callback"):
+                for argument in surplus_parameters(end):
+                    yield Finding(
+                        end,
+                        f"{end.spelled} requires `{argument.arg}`, which Lightning 2 does not pass "
+                        "to callbacks: TypeError at the end of the epoch",
+                        help=f"write {stage.hook}(self, trainer, pl_module)",
+                    )
+                    break
+                continue
+            if not cls.is_lightning:
                 continue
             parameter = outputs_parameter(end.function)
             if parameter is None:
