@@ -433,25 +433,25 @@ class LightningClass:
         for append in self.appends:
             if hooks.is_batch_hook(append.hook):
                 found.setdefault(append.attribute, []).append(append.value)
-                if append.looped or self._is_window(append.attribute):
+                if append.looped or append.attribute in self._windows:
                     looped.add(append.attribute)
         for attribute, values in found.items():
             self.attributes[attribute] = Elements(merge(values), attribute not in looped)
 
-    def _is_window(self, attribute: str) -> bool:
-        """Tell whether an attribute is a deque, which holds the last values and not an epoch's."""
-        return any(
-            isinstance(node, (ast.Assign, ast.AnnAssign))
-            and isinstance(node.value, ast.Call)
-            and ast.unparse(node.value.func).endswith("deque")
-            and any(
-                isinstance(target, ast.Attribute) and target.attr == attribute
-                for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-            )
-            for cls in self.cls.mro()
-            for method in cls.methods.values()
-            for node in subtree(method)
-        )
+    @cached_property
+    def _windows(self) -> frozenset[str]:
+        """The attributes that are a deque, which holds the last values and not an epoch's."""
+        names: set[str] = set()
+        for cls in self.cls.mro():
+            for call in cls.module.calls:
+                function = call.func
+                last = function.attr if isinstance(function, ast.Attribute) else function
+                if (last.id if isinstance(last, ast.Name) else last) != "deque":
+                    continue
+                statement = cls.module.statement(call)
+                targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+                names |= {t.attr for t in targets if isinstance(t, ast.Attribute)}
+        return frozenset(names)
 
     def _start_nested(self, name: str, outputs: Value) -> None:
         """Run an old epoch end on a list for each dataloader, where there may be several."""
