@@ -225,3 +225,23 @@ def test_a_callback_with_a_default_is_quiet(tmp_path: Path) -> None:
     text = CALLBACK.format("").replace("outputs)", "unused=None)")
     projects.written(tmp_path, {"timer.py": text})
     assert not projects.check(tmp_path, "LM203").diagnostics
+
+
+def test_an_epoch_end_that_returned_only_its_log_returns_nothing(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+
+
+    class Model(pl.LightningModule):
+        def on_validation_epoch_end(self):
+            logs = {"x": self.best}
+            if self.quiet:
+                return {"log": logs}
+            logs["y"] = 1.0
+            return {"log": logs}
+    """
+    projects.written(tmp_path, {"model.py": text})
+    projects.fix(tmp_path, "LM208")
+    new = (tmp_path / "model.py").read_text()
+    assert "            self.log_dict(logs)\n            return\n" in new
+    assert new.endswith('        logs["y"] = 1.0\n        self.log_dict(logs)\n')

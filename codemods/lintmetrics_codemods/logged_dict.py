@@ -7,7 +7,7 @@ import ast
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import Editor, FunctionNode
-from lintmetrics.model.epoch_hooks import TRAINING, family, loads
+from lintmetrics.model.epoch_hooks import STAGE_OF_HOOK, TRAINING, family, loads
 from lintmetrics.model.returned_logs import KEYS, ReturnedLog
 from lintmetrics.model.step_outputs import assignments
 from lintmetrics.project import Module
@@ -83,8 +83,18 @@ class LoggedDict(Codemod):
             for text, in_bar in shown.items()
         ]
         editor = Editor()
-        editor.insert_before(module, statement, lines)
-        _take_out(editor, module, display)
+        taken = len(returned.values) == len(display.keys)
+        if taken and returned.function.name in STAGE_OF_HOOK and isinstance(statement, ast.Return):
+            # An epoch end that returned nothing else ends with the call.
+            ends = statement is returned.function.body[-1]
+            editor.insert_before(module, statement, lines)
+            if ends:
+                editor.remove(module, statement)
+            else:
+                editor.replace(module, statement, "return")
+        else:
+            editor.insert_before(module, statement, lines)
+            _take_out(editor, module, display)
         return Fix(
             Relation.ASSUMES,
             f"{' and '.join(lines)}; assumes that the dict holds single numbers and that no other "
