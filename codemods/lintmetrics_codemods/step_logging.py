@@ -119,6 +119,8 @@ class _Move:
         self.hint = "output"
         self.hook_goes = False
         self.list_goes = False
+        self.told: list[ast.stmt] = []
+        self.replaced: list[ast.AST] = []
 
     # The two plans ----------------------------------------------------------------------------
 
@@ -135,10 +137,9 @@ class _Move:
         # What fails on one list for each dataloader ran with one dataloader.
         source = self._returned(item_is_flat(self.cls, self.hook, name))
         reading = self._read(lambda e: isinstance(e, ast.Name) and e.id == name)
-        if reading.needing:
-            raise CannotEdit(reading.reasons[0])
         self._require_no_return(reading)
         logged = [*reading.logged, *self._returned_logs(reading)]
+        told = self._read_back(reading, reading.logged, reading.needing, name)
         if not logged:
             raise CannotEdit(f"{self.end.spelled} logs nothing that its outputs give")
         kept = [s for s in reading.kept if not isinstance(s, ast.Return)]
@@ -147,11 +148,12 @@ class _Move:
                 f"{self.end.spelled} returns early at line {reading.guards[0].lineno}, and what "
                 "stays in it would run"
             )
-        self._require_unused(reading, kept)
+        self._require_unused(reading, kept, told)
         if kept and own_epoch_end(self.cls, self.stage.hook) is not None:
             raise CannotEdit(f"{self.cls.node.name} has a {self.stage.hook} as well")
         self.hook_goes = not kept
         gone = list(dict.fromkeys([*(s for s, _ in reading.pure), *reading.logs, *reading.cleared]))
+        gone = [statement for statement in gone if statement not in told]
         for item in logged:
             self._write(item, source)
         self._carry_comments(gone, reading)
@@ -196,13 +198,21 @@ class _Move:
         left = [s for s in self.hook.body if s not in gone and not is_docstring(s)]
         left = _alive(left, reading)
         gone = [s for s in self.hook.body if s not in left and not is_docstring(s)]
-        for item in (item for _, items in chosen for item in items):
-            used = next((s for s in left if item.term.node in subtree(s)), None)
-            if used is not None:
-                raise CannotEdit(
-                    f"the mean made at line {used.lineno} is also used otherwise; log the batch "
-                    "value in the step by hand"
-                )
+        items = [item for _, items in chosen for item in items]
+        if any(item.term.node in subtree(s) for item in items for s in left):
+            users = [s for s in left if not any(s is pure for pure, _ in reading.pure)]
+            names = {
+                name for name, term in reading.terms.items() if any(term is i.term for i in items)
+            }
+            users = [s for s in users if any(_reads(s, name) for name in names)]
+            told = self._read_back(reading, items, users)
+            for item in items:
+                used = [s for s in left if item.term.node in subtree(s) and s not in told]
+                if used:
+                    raise CannotEdit(
+                        f"the mean made at line {used[0].lineno} is also used otherwise; log the "
+                        "batch value in the step by hand"
+                    )
         rest = _alive([s for s in left if s not in reading.cleared], reading)
         if all(s in reading.guards for s in rest):
             rest = []
@@ -324,6 +334,12 @@ class _Move:
         statement = self.module.statement(calls[0])
         if len(calls) != 1 or not isinstance(statement, ast.Expr) or self._repeats(statement, step):
             raise CannotEdit(f"self.{attribute} is not filled by one statement of {step.name}")
+        for append in self.model.appends:
+            if append.attribute == attribute and append.node is not calls[0]:
+                raise CannotEdit(
+                    f"self.{attribute} is also filled at line {append.node.lineno}, by "
+                    f"{append.hook}"
+                )
         if not isinstance(calls[0].func, ast.Attribute) or not isinstance(
             calls[0].func.value, ast.Attribute
         ):
@@ -375,10 +391,75 @@ class _Move:
             if any(isinstance(n, (ast.Return, ast.Raise)) for n in subtree(statement)):
                 raise CannotEdit(f"{self.end.spelled} may end early at line {statement.lineno}")
 
-    def _require_unused(self, reading: Reading, kept: list[ast.stmt]) -> None:
+    def _read_back(
+        self, reading: Reading, logged: list[Logged], users: list[ast.stmt], outputs: str = ""
+    ) -> list[ast.stmt]:
+        """Let a hook that uses a mean otherwise read what Lightning made of the step's values.
+
+        In ``on_*_epoch_end`` the callback metrics hold the epoch values of what the step logged
+        (lightning 2.6.6). Return the statements that name such means.
+        """
+        told: dict[ast.stmt, None] = {}
+        for statement, reason in zip(users, self._reasons(reading, users), strict=True):
+            for node in subtree(statement):
+                if not isinstance(node, ast.Name) or node.id not in reading.terms:
+                    continue
+                maker = self._replaceable(reading, logged, node.id)
+                if maker is None:
+                    raise CannotEdit(reason)
+                told[maker] = None
+            if _reads(statement, outputs) or not any(_reads(statement, n) for n in reading.terms):
+                raise CannotEdit(reason)
+        return list(told)
+
+    def _reasons(self, reading: Reading, users: list[ast.stmt]) -> list[str]:
+        known = dict(zip(reading.needing, reading.reasons, strict=True))
+        return [
+            known.get(
+                statement,
+                f"the mean is also used at line {statement.lineno}; log the batch value in the "
+                "step by hand",
+            )
+            for statement in users
+        ]
+
+    def _replaceable(self, reading: Reading, logged: list[Logged], name: str) -> ast.stmt | None:
+        """Write a name of a mean anew, once; return the statement that makes it."""
+        term = reading.terms[name]
+        makers = [statement for statement, bound in reading.pure if bound == name]
+        item = next((i for i in logged if i.term.node is term.node), None)
+        if (
+            term.kind != "mean"
+            or len(makers) != 1
+            or not isinstance(makers[0], ast.Assign)
+            or item is None
+            or item.call is None
+            or not isinstance(item.key, ast.Constant)
+            or not isinstance(term.node, ast.Call)
+            or term.node not in subtree(makers[0])
+            or dataloader_parameter(self._step(True))
+            or references(self.module.project, self.end.name)
+            or [n for n in subtree(self.hook) if _binds(n, name)] != [makers[0].targets[0]]
+        ):
+            return None
+        called = self.module.qualified(term.node.func) or ""
+        inner = term.node.func.value if isinstance(term.node.func, ast.Attribute) else None
+        made = self.module.qualified(inner.func) if isinstance(inner, ast.Call) else None
+        if not called.startswith(("torch.", "numpy.")) and not (made or "").startswith("torch."):
+            return None
+        if makers[0] not in self.told:
+            self.told.append(makers[0])
+            text = f"self.trainer.callback_metrics[{self.module.source.segment(item.key)}]"
+            number = ".item()" if called.startswith("numpy.") else ""
+            self.editor.replace(self.module, term.node, text + number)
+            self.replaced.append(term.node)
+            self.notes.append(f"`{name}` is read back from the callback metrics")
+        return makers[0]
+
+    def _require_unused(self, reading: Reading, kept: list[ast.stmt], told: list[ast.stmt]) -> None:
         for statement in kept:
-            for _, name in reading.pure:
-                if _reads(statement, name):
+            for maker, name in reading.pure:
+                if maker not in told and _reads(statement, name):
                     raise CannotEdit(f"`{name}` is also used at line {statement.lineno}")
 
     def _returned_logs(self, reading: Reading) -> list[Logged]:
@@ -767,7 +848,8 @@ class _Move:
                     continue  # Another class has a list of that name.
                 statement = module.statement(node)
                 if is_own and owner is self.cls:
-                    if statement is source.statement or any(node in subtree(s) for s in done):
+                    passed = [*done, *self.replaced]
+                    if statement is source.statement or any(node in subtree(s) for s in passed):
                         continue
                     if _empties(statement, node) and self._can_go(statement):
                         found[statement] = None
@@ -852,6 +934,10 @@ def _as_integers(text: str) -> str:
     value = ast.parse(text, mode="eval").body
     tight = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
     return f"{text}.int()" if tight else f"({text}).int()"
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
 
 
 def _short(key: ast.expr) -> str:

@@ -96,6 +96,7 @@ class Reading:
         reasons: for statements in ``needing``, why they could not be read.
         returned: the last ``return``; ``returned_items``: the terms of the dict it returns.
         names: what the hook calls a part of the outputs.
+        terms: what its names stand for at its end.
     """
 
     logged: list[Logged] = field(default_factory=list)
@@ -109,6 +110,7 @@ class Reading:
     returned: ast.Return | None = None
     returned_items: list[tuple[str, ast.expr, Term]] = field(default_factory=list)
     names: dict[Path, str] = field(default_factory=dict)
+    terms: dict[str, Term] = field(default_factory=dict)
 
 
 class CannotRead(Exception):
@@ -199,6 +201,7 @@ class Reader:
                 continue
             self._reason = ""
             self._statement(statement, found)
+        found.terms = self._names
         return found
 
     # Statements -------------------------------------------------------------------------------
