@@ -270,3 +270,42 @@ def test_a_member_of_a_moved_module_moves_safely(tmp_path: Path) -> None:
         SAFE,
     )
     assert "name = torchmetrics.functional.mean_squared_error.__name__" in new
+
+
+RETURNED = """
+from torchmetrics import AUROC
+
+
+class Task:
+    def default_metric(self):
+        return AUROC(compute_on_step=False)
+"""
+
+
+def test_a_metric_that_a_collection_may_name_is_not_called_safe(tmp_path: Path) -> None:
+    other = """
+    from torchmetrics import MetricCollection
+
+
+    def collected(task):
+        return MetricCollection(task.default_metric(), prefix="val_")
+    """
+    assert "AUROC(task=" in fixed(tmp_path, RETURNED, SAFE)
+    projects.written(tmp_path, {"other.py": other})
+    assert fixed(tmp_path, RETURNED, SAFE) == RETURNED
+    (finding, *_) = projects.check(tmp_path, *CODES).diagnostics
+    assert finding.fix is not None
+    assert "BinaryAUROC" in finding.fix.message
+
+
+def test_a_variable_in_a_collection_without_keys_is_not_called_safe(tmp_path: Path) -> None:
+    text = """
+    from torchmetrics import AUROC, MetricCollection
+
+    auroc = AUROC(compute_on_step=False)
+    metrics = MetricCollection({0})
+    """
+    lists = dedent(text.replace("{0}", "[auroc]"))
+    assert fixed(tmp_path, lists, SAFE) == lists
+    named = dedent(text.replace("{0}", '{"auroc": auroc}'))
+    assert "AUROC(task=" in fixed(tmp_path, named, SAFE)

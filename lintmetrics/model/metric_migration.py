@@ -7,6 +7,7 @@ changed; here is only how to apply them.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 
 from lintmetrics import facts
@@ -97,21 +98,70 @@ def quote_of(module: Module) -> str:
     return known
 
 
+_NAMES_BY_CLASS = re.compile(
+    r"MetricCollection\(\s*(?!\{|\[\s*\]|\))"
+    r"|metric\w*\.__class__\.__name__|type\(\w*metric\w*\)\.__name__"
+)
+
+
+def _is_named_by_class(call: MetricCall) -> bool:
+    """Tell whether a metric may get to where its class gives it a key.
+
+    With a task the object is of another class, and the key of a MetricCollection another.
+    """
+    module = call.module
+    node: ast.AST = call.node
+    parent = module.parent(node)
+    while isinstance(parent, (ast.IfExp, ast.BoolOp, ast.List, ast.Tuple)):
+        node, parent = parent, module.parent(parent)
+    if isinstance(parent, (ast.Assign, ast.AnnAssign)):
+        targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+        return any(_is_collected(module, ast.unparse(target)) for target in targets)
+    if isinstance(parent, ast.Call):
+        name = module.qualified(parent.func) or ""
+        if parent.func is node or name.startswith((LIBRARY, OLD_LIBRARY, "torch.")):
+            return False
+    elif not isinstance(parent, (ast.Return, ast.arguments)):
+        return False
+    known: dict[str, bool] = module.project.__dict__
+    if "_lm_names_by_class" not in known:
+        known["_lm_names_by_class"] = bool(module.project.mentioning(_NAMES_BY_CLASS))
+    return known["_lm_names_by_class"]
+
+
+def _is_collected(module: Module, name: str) -> bool:
+    """Tell whether a variable goes into a MetricCollection that has no keys of its own."""
+    for node in module.calls:
+        if not (module.qualified(node.func) or "").endswith(".MetricCollection"):
+            continue
+        for argument in node.args:
+            given = argument.elts if isinstance(argument, (ast.List, ast.Tuple)) else [argument]
+            if any(ast.unparse(item) == name for item in given):
+                return True
+    return False
+
+
 class _Stop(Exception):
     """A person must decide; the message says what."""
 
 
-def migrate(call: MetricCall) -> Migration:
-    """Return what a call has to become in 1.9."""
-    cache: dict[ast.Call, Migration] = call.module.__dict__.setdefault("_lm_migrations", {})
-    if call.node not in cache:
+def migrate(call: MetricCall, at: ast.AST | None = None) -> Migration:
+    """Return what a call has to become in 1.9.
+
+    Args:
+        call: the call; ``at``: where added arguments must be valid, when that is not the call
+            itself but the place at which an object is created for it.
+    """
+    cache: dict[tuple[ast.Call, ast.AST | None], Migration]
+    cache = call.module.__dict__.setdefault("_lm_migrations", {})
+    if (call.node, at) not in cache:
         plan = Migration()
         try:
-            _Planner(call, plan).run()
+            _Planner(call, plan, at).run()
         except _Stop as stop:
             plan.blocked = str(stop)
-        cache[call.node] = plan
-    return cache[call.node]
+        cache[call.node, at] = plan
+    return cache[call.node, at]
 
 
 def _had_effect(call: MetricCall, parameter: str) -> bool:
@@ -127,8 +177,9 @@ def _had_effect(call: MetricCall, parameter: str) -> bool:
 
 
 class _Planner:
-    def __init__(self, call: MetricCall, plan: Migration) -> None:
+    def __init__(self, call: MetricCall, plan: Migration, at: ast.AST | None) -> None:
         self.call = call
+        self.at = at
         self.plan = plan
         self.module = call.module
         self.gone: set[int] = set()  # Arguments dealt with one by one.
@@ -201,7 +252,7 @@ class _Planner:
                 found = (
                     Evidence()
                     if pair is None
-                    else evidence.of_function(call.module, call.node, *pair)
+                    else evidence.of_function(call.module, call.node, *pair, self.at)
                 )
             self._evidence = found
         return self._evidence
@@ -384,6 +435,12 @@ class _Planner:
         if not decided.proof:
             why = "; ".join(dict.fromkeys(w for w in (decided.why, decided.size_why) if w))
             self.plan.note(f"task={task!r}, because {why}", Relation.ASSUMES)
+        if call.kind == "class" and _is_named_by_class(call):
+            self.plan.note(
+                f"what names it by its class finds {task.capitalize()}{call.current}; assumes that "
+                "no key depends on it",
+                Relation.ASSUMES,
+            )
         (self.plan.first if call.kind == "class" else self.plan.last).extend(added)
 
     def size(self) -> None:
