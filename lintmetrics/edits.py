@@ -201,7 +201,7 @@ class Editor:
         source = module.source
         end = source.end(statement)
         place = source.line_end(end)
-        rest = source.text[end:place].strip()
+        rest = source.code[end:place].strip()  # Of a magic, the parser sees less than stands there.
         if rest and not rest.startswith("#"):
             raise CannotEdit(
                 f"line {source.location(end).line} holds more than one statement; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from textwrap import dedent
 
@@ -245,3 +246,39 @@ def test_an_epoch_end_that_returned_only_its_log_returns_nothing(tmp_path: Path)
     new = (tmp_path / "model.py").read_text()
     assert "            self.log_dict(logs)\n            return\n" in new
     assert new.endswith('        logs["y"] = 1.0\n        self.log_dict(logs)\n')
+
+
+def test_a_hook_of_a_notebook_may_end_with_a_magic(tmp_path: Path) -> None:
+    cell = [
+        "import torch\n",
+        "import pytorch_lightning as pl\n",
+        "class Model(pl.LightningModule):\n",
+        "    def validation_step(self, batch, batch_idx):\n",
+        "        return self(batch)\n",
+        "    def validation_epoch_end(self, outputs):\n",
+        "        self.log('x', torch.cat(outputs).std())\n",
+        "        !nvidia-smi -q",
+    ]
+    book = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": "a",
+                "metadata": {},
+                "outputs": [],
+                "source": cell,
+            }
+        ],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path = tmp_path / "book.ipynb"
+    path.write_text(json.dumps(book, indent=1))
+    projects.fix(tmp_path, "LM201")
+    lines = json.loads(path.read_text())["cells"][0]["source"]
+    assert lines[-2:] == [
+        "        !nvidia-smi -q\n",
+        "        self.validation_step_outputs.clear()",
+    ]
