@@ -309,3 +309,19 @@ def test_a_variable_in_a_collection_without_keys_is_not_called_safe(tmp_path: Pa
     assert fixed(tmp_path, lists, SAFE) == lists
     named = dedent(text.replace("{0}", '{"auroc": auroc}'))
     assert "AUROC(task=" in fixed(tmp_path, named, SAFE)
+
+
+def test_a_note_speaks_only_of_what_is_written(tmp_path: Path) -> None:
+    text = """
+    from pytorch_lightning.metrics.functional import mean_squared_error
+
+    by_place = mean_squared_error(scores, labels)
+    """
+    projects.written(tmp_path, {"model.py": text})
+    (finding,) = projects.check(tmp_path, *CODES).diagnostics
+    assert finding.fix is not None
+    assert "preds" not in finding.fix.message
+    projects.written(tmp_path, {"model.py": text.replace("scores,", "pred=scores, target=")})
+    (finding, *_) = projects.check(tmp_path, "LM301").diagnostics
+    assert finding.fix is not None
+    assert "pred is preds" in finding.fix.message

@@ -304,8 +304,8 @@ class _Migration:
                         raise CannotEdit(
                             f"training_step of {cls.node.name} takes `{parameter.arg}` at "
                             f"{cls.module.source.path}:{parameter.lineno}, which Lightning 2 "
-                            "never passes; its outputs were nested, so move it to manual "
-                            "optimization first"
+                            "never passes; several optimizers nested the outputs, so move it to "
+                            "manual optimization first"
                         )
 
     def _find_twins(self) -> None:
@@ -624,9 +624,23 @@ class _Migration:
         return None if root is end.cls else root
 
     def _root(self, end: EpochEnd) -> ClassInfo:
-        """Return the topmost class above a hook whose own hook reads the outputs."""
-        root = end.cls
-        for cls in end.cls.mro():
+        """Return the topmost class above a hook whose own hook reads the outputs.
+
+        For a mixin that is the base which its subclasses stand it beside, if they all do.
+        """
+        if end.cls.is_kind("LightningModule"):
+            return self._topmost(end, end.cls.mro()) or end.cls
+        found = [
+            self._topmost(end, order[order.index(end.cls) + 1 :])
+            for below in end.cls.subclasses
+            if end.cls in (order := below.mro()) and below.is_kind("LightningModule")
+        ]
+        beside = found[0] if found and all(found) else None
+        return beside or self._topmost(end, end.cls.mro()) or end.cls
+
+    def _topmost(self, end: EpochEnd, order: list[ClassInfo]) -> ClassInfo | None:
+        root = None
+        for cls in order:
             for name in (end.stage.removed, end.stage.hook):
                 own = own_epoch_end(cls, name)
                 if own is None or STAGE_OF_HOOK[own.function.name] is not end.stage:

@@ -335,6 +335,8 @@ class _Planner:
                 )
         if change.action == "rename":
             self.renamed[index] = change.new
+            if not self.call.arguments[index].is_keyword:
+                return  # By its place, nothing of it is written.
         if change.text:
             self.plan.note(change.text)
 
