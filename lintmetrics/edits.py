@@ -237,6 +237,11 @@ class Editor:
             return
         if along is not None:
             start, end = comment_span(module, statement, along)
+            after = source.line_end(end)
+            if not source.text[end:after].strip() and statement is not siblings[-1]:
+                # One of the blank lines around it is enough.
+                above = source.line_start(start - 1) if start else start
+                end = after if start and not source.text[above:start].strip() else end
         elif rest.startswith("#"):
             # The author's comment outlives the statement it stands behind, at its indentation.
             comment = source.text.index("#", source.end(statement))

@@ -461,3 +461,104 @@ def test_a_key_made_at_run_time_is_not_read_back(tmp_path: Path) -> None:
     """
     (reason,) = reasons(tmp_path, body)
     assert reason.startswith("`print(mean)` at line")
+
+
+def test_a_name_that_becomes_the_dict_is_not_the_value_any_more(tmp_path: Path) -> None:
+    done = fixed(
+        tmp_path,
+        """
+        def validation_step(self, batch, batch_idx):
+            loss = F.mse_loss(self.net(batch), batch)
+            loss = {"val_loss": loss, "x": batch}
+            self.outs.append(loss)
+
+        def on_validation_epoch_end(self):
+            self.draw(self.outs[0]["x"])
+            self.log("val_loss", torch.stack([x["val_loss"] for x in self.outs]).mean())
+            self.outs.clear()
+        """,
+    )
+    assert '    self.log("val_loss", loss["val_loss"])\n' in methods(done)
+
+
+def test_a_numpy_mean_of_a_list_that_may_stay_empty_is_not_read_back(tmp_path: Path) -> None:
+    body = """
+    def validation_step(self, batch, batch_idx):
+        loss = F.mse_loss(self.net(batch), batch)
+        if loss < 9:
+            self.outs.append(loss.item())
+
+    def on_validation_epoch_end(self):
+        mean = np.mean(self.outs)
+        self.log("val_loss", mean)
+        print(mean)
+        self.outs.clear()
+    """
+    (reason,) = reasons(tmp_path, body)
+    assert reason.startswith("self.outs may stay empty")
+
+
+def test_a_list_goes_with_its_comment_and_leaves_one_blank_line(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(
+        dedent(
+            """\
+            import torch
+            import torch.nn.functional as F
+            import pytorch_lightning as pl
+
+
+            class M(pl.LightningModule):
+                def __init__(self, net):
+                    super().__init__()
+                    # used by on_validation_epoch_end
+                    self.losses = []
+                    self.net = net
+
+                    self.errors = []
+
+                    self.last = None
+
+                def validation_step(self, batch, batch_idx):
+                    loss = F.mse_loss(self.net(batch), batch)
+                    self.losses.append(loss)
+                    self.errors.append(loss.sqrt())
+
+                def on_validation_epoch_end(self):
+                    self.log("val_loss", torch.stack(self.losses).mean())
+                    self.log("val_error", torch.stack(self.errors).mean())
+                    self.losses.clear()
+                    self.errors.clear()
+            """
+        )
+    )
+    projects.fix(tmp_path, "LM111", relations=DEFAULT)
+    done = (tmp_path / "model.py").read_text()
+    assert (
+        "        super().__init__()\n        self.net = net\n\n        self.last = None\n\n    def"
+        in done
+    )
+
+
+def test_a_hook_that_serves_the_step_of_a_subclass_stays(tmp_path: Path) -> None:
+    body = """
+    def validation_step(self, batch, batch_idx):
+        self.outs.append(F.mse_loss(self.net(batch), batch))
+
+    def on_validation_epoch_end(self):
+        self.log("val_loss", torch.stack(self.outs).mean())
+        self.outs.clear()
+    """
+    subclass = """
+
+from model import M
+
+class Robust(M):
+    def validation_step(self, batch, batch_idx):
+        self.outs.append(self.net(batch).abs().mean())
+"""
+    (tmp_path / "robust.py").write_text(subclass)
+    assert all("Robust.validation_step feeds" in reason for reason in reasons(tmp_path, body))
+    (tmp_path / "robust.py").write_text(
+        subclass + "\n    def on_validation_epoch_end(self):\n        self.outs.clear()\n"
+    )
+    assert 'self.log("val_loss", ' in methods(fixed(tmp_path, body)).split("def on_")[0]

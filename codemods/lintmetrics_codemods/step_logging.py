@@ -206,6 +206,13 @@ class _Move:
             }
             users = [s for s in users if any(_reads(s, name) for name in names)]
             told = self._read_back(reading, items, users)
+            calls = [node for node in self.replaced if isinstance(node, ast.Call)]
+            numpy = any((self.module.qualified(c.func) or "").startswith("numpy.") for c in calls)
+            if numpy and source.statement not in source.step.body:
+                raise CannotEdit(
+                    f"self.{attribute} may stay empty, whose mean is NaN for numpy; log the batch "
+                    "value in the step by hand"
+                )
             for item in items:
                 used = [s for s in left if item.term.node in subtree(s) and s not in told]
                 if used:
@@ -317,6 +324,14 @@ class _Move:
     def _filled(self, mean: BatchMean) -> tuple[str, _Source]:
         """Return the list that a mean is made of, and the statement that fills it."""
         step = self._step()
+        for other in self.cls.subclasses:
+            if step.name in other.namespace:
+                owner = next(c for c in other.mro() if self.end.name in c.namespace)
+                if owner is self.cls:
+                    raise CannotEdit(
+                        f"{other.node.name}.{step.name} feeds {self.end.spelled} as well; log the "
+                        "batch value in both steps by hand"
+                    )
         appends: dict[str, list[ast.Call]] = {}
         for append in self.model.appends:
             if append.hook == self.stage.step and append.node not in appends.get(
@@ -714,7 +729,9 @@ class _Move:
         ):
             return None
         part, rest = _part(above.value, path)
-        return part if part is not None and not rest and _is_plain(part) else None
+        if part is None or rest or not _is_plain(part) or _reads(part, source.value.id):
+            return None  # In `loss = {"loss": loss}` the name is the dict's from then on.
+        return part
 
     def _named(self, expr: ast.expr, path: Path, source: _Source) -> str:
         text = self.module.source.segment(expr)
@@ -857,6 +874,15 @@ class _Move:
                 return None
         return list(found)
 
+    def _spoken_of(self, statement: ast.stmt, emptied: list[ast.stmt]) -> list[ast.stmt]:
+        """Return statements whose comment goes along: also one that plainly speaks of a list."""
+        block = block_of(self.module, statement)
+        following = block[block.index(statement) + 1 :][:1]
+        source = self.module.source
+        start, _ = comment_span(self.module, statement, [*emptied, *following])
+        above = source.text[start : source.line_start(source.start(statement))]
+        return [*emptied, *following] if re.search(r"_epoch_end|outputs", above) else emptied
+
     def _can_go(self, statement: ast.stmt) -> bool:
         """Tell whether a statement, or the method that holds nothing else, can be removed."""
         function = self.module.enclosing_function(statement)
@@ -879,7 +905,7 @@ class _Move:
             if function is not None and len(block_of(self.module, statement)) == 1:
                 self._remove_method(function)
             else:
-                self.editor.remove(self.module, statement, emptied)
+                self.editor.remove(self.module, statement, self._spoken_of(statement, emptied))
         start = self.module.source.start(source.statement)
         end = self.module.source.end(source.statement)
         if self.lines:
