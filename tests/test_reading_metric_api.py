@@ -325,3 +325,26 @@ def test_a_note_speaks_only_of_what_is_written(tmp_path: Path) -> None:
     (finding, *_) = projects.check(tmp_path, "LM301").diagnostics
     assert finding.fix is not None
     assert "pred is preds" in finding.fix.message
+
+
+def test_a_metric_that_a_base_names_by_its_class_is_not_called_safe(tmp_path: Path) -> None:
+    text = """
+    from torchmetrics import AUROC
+    from core import Task
+
+
+    class Binary(Task):
+        def __init__(self, metrics=None):
+            if metrics is None:
+                metrics = AUROC(compute_on_step=False)
+            super().__init__(metrics=metrics)
+    """
+    core = """
+    class Task:
+        def __init__(self, metrics):
+            self.metrics = {{metrics.{0}: metrics}}
+    """
+    projects.written(tmp_path, {"core.py": core.format("__class__.__name__.lower()")})
+    assert fixed(tmp_path, text, SAFE) == dedent(text)
+    projects.written(tmp_path, {"core.py": core.format("key")})
+    assert "AUROC(task=" in fixed(tmp_path, text, SAFE)

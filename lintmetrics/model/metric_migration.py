@@ -27,7 +27,7 @@ from lintmetrics.model.metric_api import (
 )
 from lintmetrics.model.tensors import Tensor, bindings, constant
 from lintmetrics.project import Module
-from lintmetrics.tree import subtree
+from lintmetrics.tree import own_nodes, subtree
 
 _THRESHOLDED = frozenset(
     ("Accuracy", "F1Score", "FBetaScore", "Precision", "Recall", "Specificity", "StatScores",
@@ -101,6 +101,7 @@ def quote_of(module: Module) -> str:
 _NAMES_BY_CLASS = re.compile(
     r"MetricCollection\(\s*(?!\{|\[\s*\]|\))"
     r"|metric\w*\.__class__\.__name__|type\(\w*metric\w*\)\.__name__"
+    r"|\.__class__\.__name__\)?\.lower\("
 )
 
 
@@ -116,10 +117,12 @@ def _is_named_by_class(call: MetricCall) -> bool:
         node, parent = parent, module.parent(parent)
     if isinstance(parent, (ast.Assign, ast.AnnAssign)):
         targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
-        return any(_is_collected(module, ast.unparse(target)) for target in targets)
-    if isinstance(parent, ast.Call):
-        name = module.qualified(parent.func) or ""
-        if parent.func is node or name.startswith((LIBRARY, OLD_LIBRARY, "torch.")):
+        if any(_is_collected(module, ast.unparse(target)) for target in targets):
+            return True
+        if not any(_is_handed_on(module, target) for target in targets):
+            return False
+    elif isinstance(parent, ast.Call):
+        if parent.func is node or _is_of_library(module, parent):
             return False
     elif not isinstance(parent, (ast.Return, ast.arguments)):
         return False
@@ -127,6 +130,26 @@ def _is_named_by_class(call: MetricCall) -> bool:
     if "_lm_names_by_class" not in known:
         known["_lm_names_by_class"] = bool(module.project.mentioning(_NAMES_BY_CLASS))
     return known["_lm_names_by_class"]
+
+
+def _is_of_library(module: Module, call: ast.Call) -> bool:
+    return (module.qualified(call.func) or "").startswith((LIBRARY, OLD_LIBRARY, "torch."))
+
+
+def _is_handed_on(module: Module, target: ast.expr) -> bool:
+    """Tell whether a local variable is an argument of a call of the project's own."""
+    function = module.enclosing_function(target)
+    if function is None or not isinstance(target, ast.Name):
+        return False
+    return any(
+        isinstance(node, ast.Call)
+        and not _is_of_library(module, node)
+        and any(
+            isinstance(given, ast.Name) and given.id == target.id
+            for given in (*node.args, *(keyword.value for keyword in node.keywords))
+        )
+        for node in own_nodes(function)
+    )
 
 
 def _is_collected(module: Module, name: str) -> bool:
