@@ -300,6 +300,37 @@ def test_what_is_not_proven_is_assumed(lines: str, tmp_path: Path) -> None:
     assert "assumes" in only.fix.message
 
 
+_OLD = {
+    "one task is left": ("auroc(p, y)", Relation.CORRECTS, 'torchmetrics.AUROC(task="binary")'),
+    "the loss tells": (
+        'f1_score(p, y, average="macro", num_classes=self.num_classes)',
+        Relation.CORRECTS,
+        'task="multiclass"',
+    ),
+    "MONAI": (
+        "compute_roc_auc(p.sigmoid().cpu(), y.cpu())",
+        Relation.ASSUMES,
+        "torchmetrics.classification.BinaryAUROC()",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "relation", "made"), _OLD.values(), ids=_OLD)
+def test_calls_of_old_releases_become_objects_at_once(
+    call: str, relation: Relation, made: str, tmp_path: Path
+) -> None:
+    text = model(step(f'F.cross_entropy(p, y)\nself.log("k", {call})'))
+    text = "from monai.metrics import compute_roc_auc\n" + text
+    if "sigmoid" in call:
+        text = text.replace("F.cross_entropy(p, y)", "F.binary_cross_entropy_with_logits(p, y)")
+    before, after = fixed(tmp_path, text)
+    (only,) = before
+    assert only.fix is not None
+    assert only.fix.relation is relation
+    assert made in after
+    assert "self.val_k.update(p" in after
+
+
 def test_one_dataloader_is_assumed_of_a_step_that_ignores_its_index(tmp_path: Path) -> None:
     line = 'self.log("k", auroc(p, y, task="binary"))'
     before, _ = fixed(tmp_path, model(step(line, extra=", dataloader_idx=0")))
@@ -319,7 +350,10 @@ _BLOCKED = {
         + "\n\n\nclass Model(pl.LightningModule, Scores):\n    pass\n",
         "mixin",
     ),
-    "no task": (model(step('self.log("k", auroc(p, y), on_epoch=True)')), "task"),
+    "no task": (
+        model(step('self.log("k", auroc(p, y, num_classes=self.num_classes))')),
+        "task",
+    ),
     "value of the step": (
         model(
             step(

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import ast
-import builtins
-from dataclasses import replace
+import re
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
-from lintmetrics.model import attribute_names, hooks, logged_values, object_equivalents
+from lintmetrics.model import (
+    attribute_names,
+    creation,
+    hooks,
+    logged_values,
+    object_equivalents,
+)
+from lintmetrics.model.creation import Place
 from lintmetrics.model.flow import LightningClass, LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.object_equivalents import MetricObject
-from lintmetrics.model.tensors import bindings, constant
 from lintmetrics.model.values import Origin
-from lintmetrics.project import ClassInfo, Module
+from lintmetrics.project import Module
 from lintmetrics.rule import Finding
-from lintmetrics.tree import subtree
 
 _WIDTH = 100
+# A chain that ends in one of these began with a tensor.
+_OF_TENSOR = ("detach", "cpu", "numpy")
+_LOADER = re.compile(r"[_/.\-]*(?:dataloader|loader|dl|set|ds)(?:_?idx)?[_/.\-]*$|[_/.\-]+$")
 
 
 class CreateMetricObject(Codemod):
@@ -41,42 +48,52 @@ class CreateMetricObject(Codemod):
             )
         value = logged_values.trace(call, origin.node, origin.module)
         contexts = value.contexts()
-        assumed = _require_one_object(value, contexts)
-        owner = value.owner
-        at = _created_at(owner)
-        if origin.kind == "formula":
-            held = LightningClass.of(call.cls).attributes
-            wanted = object_equivalents.root_mean_squared_error(origin, held)
-        else:
-            wanted = object_equivalents.object_for(origin, at)
-        wanted = _for_init(value, owner, wanted)
+        assumed, loaders = _require_one_object(value, contexts)
+        place, wanted, arguments = creation.first_fitting(
+            value.owner, lambda place: _wanted(value, origin, place)
+        )
         editor = Editor()
-        made = _constructor(editor, owner.module, wanted)
-        for name in wanted.imports:
-            editor.add_import(value.module, name)
-        text = _write_creation(editor, value, contexts, made)
+        made = _constructor(editor, value.owner.module, wanted.name, arguments)
+        text = _write_creation(editor, value, contexts, made, place, loaders)
         _write_update(editor, value, contexts, text, wanted)
         editor.replace(value.module, value.written, text)
         for argument in value.redundant_arguments():
             editor.drop_argument(value.module, call.node, argument)
         message = (
-            f"log a {wanted.name} as {text}: {call.key} becomes its value on the epoch, no longer "
-            "the mean of batch values"
+            f"log a {wanted.name.rsplit('.', 1)[1]} as {text}: {call.key} becomes its value on the "
+            "epoch, no longer the mean of batch values"
         )
-        assumes = " and ".join(filter(None, (wanted.assumes, assumed)))
+        notes = " and ".join(dict.fromkeys(wanted.notes))
+        is_assumed = wanted.relation is Relation.ASSUMES
+        assumes = " and ".join(filter(None, (notes if is_assumed else "", assumed)))
         if assumes:
             message += f"; assumes {assumes}"
             return Fix(Relation.ASSUMES, message, editor.edits, "torchmetrics")
+        if notes:
+            message += f"; {notes}"
         return Fix(Relation.CORRECTS, message, editor.edits, "torchmetrics")
+
+
+def _wanted(value: LoggedValue, origin: Origin, place: Place) -> tuple[MetricObject, list[str]]:
+    """Return the object for a value, with the text of its arguments at a place."""
+    node = origin.node
+    if origin.kind == "formula":
+        held = LightningClass.of(value.call.cls).attributes
+        wanted = object_equivalents.root_mean_squared_error(origin, held)
+    else:
+        assert isinstance(node, ast.Call)
+        wanted = object_equivalents.object_for(origin.module, node, origin.name, place.at)
+    return wanted, place.arguments(wanted, origin.module, node)
 
 
 # May it be done --------------------------------------------------------------------------------
 
 
-def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> str:
+def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> tuple[str, int]:
     """Check that one object, or one for each key, can stand for all ways to the log call.
 
-    Returns what must be assumed for it.
+    Returns what must be assumed for it, and how many dataloaders want an object each (0: one
+    object serves all).
     """
     line = value.call.node.lineno
     if any(not hooks.is_batch_hook(context.hook) for context in contexts):
@@ -89,10 +106,7 @@ def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> str:
         )
     step, idle = logged_values.told_dataloader(contexts, value.owner)
     if step and not idle:
-        raise CannotEdit(
-            f"{step} is told its dataloader, and one object would mix them; give each dataloader "
-            "an object of its own"
-        )
+        return "", _dataloaders(value, contexts, step)
     if any(context.key is None or "*" in context.key for context in contexts):
         raise CannotEdit(f"the key at line {line} is not known until the code runs")
     stages = {context.stage for context in contexts}
@@ -102,100 +116,32 @@ def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> str:
             f"line {line} logs train and other batches under one key; one object would mix them, "
             "name the stage in the key"
         )
-    return f"that {step} has one dataloader" if step else ""
+    return f"that {step} has one dataloader" if step else "", 0
 
 
-def _created_at(owner: ClassInfo) -> ast.AST:
-    """Return the node of ``__init__`` behind which the object is created."""
-    init = owner.methods.get("__init__")
-    if init is None:
-        return owner.node
-    for node in subtree(init):
-        if isinstance(node, ast.Return) and node is not init.body[-1]:
-            raise CannotEdit(
-                f"__init__ may return at line {node.lineno}, before an object at its end is created"
-            )
-    if not any(
-        isinstance(node, ast.Attribute) and node.attr == "__init__" for node in subtree(init)
-    ):
-        raise CannotEdit(f"__init__ at line {init.lineno} calls no super().__init__()")
-    return init.body[-1]
-
-
-# Text that is right in __init__ ----------------------------------------------------------------
-
-
-def _for_init(value: LoggedValue, owner: ClassInfo, wanted: MetricObject) -> MetricObject:
-    """Return the object with its arguments as ``__init__`` can write them."""
-    done: list[tuple[str, ast.expr | str]] = []
-    for name, argument in wanted.arguments:
-        if isinstance(argument, str):
-            done.append((name, argument))
-            continue
-        done.append((name, _argument_text(value, owner, name, argument)))
-    return replace(wanted, arguments=tuple(done))
-
-
-def _argument_text(value: LoggedValue, owner: ClassInfo, name: str, node: ast.expr) -> str:
-    module = value.module
+def _dataloaders(value: LoggedValue, contexts: list[LogContext], step: str) -> int:
+    """Return how many dataloaders a step that tells them apart is given."""
+    parameter = "dataloader_idx"
     function = value.function
-    assert function is not None
-    local = module.scope_of(function)
-    for inner in subtree(node):
-        if isinstance(inner, (ast.Call, ast.Lambda, ast.NamedExpr, ast.Await)):
-            raise CannotEdit(f"{name}= at line {node.lineno} is worked out in the step")
-        if not isinstance(inner, ast.Name):
-            continue
-        if inner.id == "self":
-            attribute = module.parent(inner)
-            if isinstance(attribute, ast.Attribute) and _is_set(owner, attribute):
-                continue
-            raise CannotEdit(
-                f"{name}={module.source.segment(node)} at line {node.lineno} is not set in __init__"
-            )
-        if inner.id in local:
-            known = constant(module, node)
-            if known is not ... and isinstance(known, (int, float, str, bool)):
-                return repr(known) if not isinstance(known, str) else f'"{known}"'
-            bound = bindings(module, inner.id, function)
-            if node is inner and len(bound) == 1 and isinstance(bound[0], ast.Assign):
-                return _argument_text(value, owner, name, bound[0].value)
-            raise CannotEdit(
-                f"{name}={module.source.segment(node)} at line {node.lineno} is a value of the "
-                "step; create the object in __init__ with what it will be"
-            )
-        if not module.binds(inner.id) and not hasattr(builtins, inner.id):
-            raise CannotEdit(f"{inner.id} at line {node.lineno} is not known in __init__")
-    return module.source.segment(node)
-
-
-def _is_set(owner: ClassInfo, attribute: ast.Attribute) -> bool:
-    """Tell whether ``self.name`` is there when ``__init__`` ends."""
-    name = attribute.attr
-    for cls in owner.mro():
-        if name in cls.namespace:
-            return True
-        init = cls.methods.get("__init__")
-        for node in subtree(init) if init is not None else ():
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "self"
-                and (
-                    (node.attr == name and isinstance(node.ctx, ast.Store))
-                    or (name == "hparams" and node.attr == "save_hyperparameters")
-                )
-            ):
-                return True
-    return False
+    is_own = function is not None and function.name == step and value.owner.lookup(step) is not None
+    names = {a.arg for a in function.args.args} if function is not None else set()
+    loaders = value.owner.methods.get(f"{contexts[0].stage}_dataloader")
+    count = logged_values.display_length(loaders) if loaders is not None else 0
+    if count and is_own and parameter in names and len({c.hook for c in contexts}) == 1:
+        return count
+    raise CannotEdit(
+        f"{step} is told its dataloader, and one object would mix them; create a "
+        "torch.nn.ModuleList with one object for each dataloader, update and log the one at "
+        f"[{parameter}]"
+    )
 
 
 # What is written -------------------------------------------------------------------------------
 
 
-def _constructor(editor: Editor, module: Module, wanted: MetricObject) -> str:
-    name = editor.add_import(module, wanted.library, wanted.name)
-    return f"{name}({', '.join(f'{key}={value}' for key, value in wanted.arguments)})"
+def _constructor(editor: Editor, module: Module, dotted: str, arguments: list[str]) -> str:
+    library, name = dotted.rsplit(".", 1)
+    return f"{editor.add_import(module, library, name)}({', '.join(arguments)})"
 
 
 def _creation(name: str, made: str) -> list[str]:
@@ -208,17 +154,28 @@ def _creation(name: str, made: str) -> list[str]:
 
 
 def _write_creation(
-    editor: Editor, value: LoggedValue, contexts: list[LogContext], made: str
+    editor: Editor,
+    value: LoggedValue,
+    contexts: list[LogContext],
+    made: str,
+    place: Place,
+    loaders: int,
 ) -> str:
-    """Create the object, or one for each key; return the expression that names it in the step."""
+    """Create the object, or one for each key or dataloader; return what names it in the step."""
     owner = value.owner
     module = owner.module
     keys = list(dict.fromkeys(context.key for context in contexts if context.key is not None))
     stages = list(dict.fromkeys(context.stage for context in contexts))
+    if loaders:
+        key = _LOADER.sub("", keys[0].replace("*", "")) if keys else ""
+        name = attribute_names.attribute_for(key, stages[0], owner)
+        container = editor.add_import(module, "torch.nn", "ModuleList")
+        place.write(editor, _creation(name, f"{container}([{made} for _ in range({loaders})])"))
+        return f"self.{name}[dataloader_idx]"
     if len(keys) == 1:
         stage = stages[0] if len(stages) == 1 else ""
         name = attribute_names.attribute_for(keys[0], stage, owner)
-        editor.append_to_init(module, owner.node, _creation(name, made))
+        place.write(editor, _creation(name, made))
         return f"self.{name}"
     if value.key is None:
         raise CannotEdit(f"the keys at line {value.call.node.lineno} are not written out")
@@ -234,7 +191,7 @@ def _write_creation(
     container = editor.add_import(module, "torch.nn", "ModuleDict")
     listed = ", ".join(f'"{key}"' for key in keys)
     inner = f"{{key: {made} for key in ({listed})}}"
-    editor.append_to_init(module, owner.node, _creation(name, f"{container}({inner})"))
+    place.write(editor, _creation(name, f"{container}({inner})"))
     key_text = " ".join(value.module.source.segment(value.key).split())
     return f"self.{name}[{key_text}]"
 
@@ -250,7 +207,10 @@ def _write_update(
     module = value.module
     # After update() alone, a step has no value and on_step=True logs nothing (lightning 2.6.6).
     method = "" if value.uses_step(contexts) else ".update"
-    feed = f"{text}{method}({', '.join(wanted.inputs)})"
+    inputs = [_input(editor, module, wanted, node) for node in wanted.inputs]
+    if wanted.casts:
+        inputs[1] = object_equivalents.as_integers(inputs[1])
+    feed = f"{text}{method}({', '.join(inputs)})"
     lines = _dedented(module, value.statement, feed)
     if not value.local:
         editor.insert_before(module, value.statement, lines)
@@ -258,6 +218,31 @@ def _write_update(
         editor.insert_after(module, value.statement, lines)
     else:
         editor.replace(module, value.statement, feed)
+
+
+def _input(editor: Editor, module: Module, wanted: MetricObject, node: ast.expr) -> str:
+    """Return the text of what an object is given, on the device of the module."""
+    inner = node
+    went = False
+    while isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
+        name = inner.func.attr
+        if name not in (*_OF_TENSOR, "tolist") and not (name == "to" and _is_cpu(inner)):
+            break
+        went = went or name in _OF_TENSOR
+        inner = inner.func.value
+    if went:
+        return module.source.segment(inner)
+    text = module.source.segment(node)
+    if not wanted.of_arrays:
+        return text
+    editor.add_import(module, "torch")
+    return f"torch.as_tensor({text}, device=self.device)"
+
+
+def _is_cpu(call: ast.Call) -> bool:
+    return (
+        bool(call.args) and isinstance(call.args[0], ast.Constant) and call.args[0].value == "cpu"
+    )
 
 
 def _dedented(module: Module, statement: ast.stmt, text: str) -> list[str]:

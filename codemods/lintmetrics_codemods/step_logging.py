@@ -7,7 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
@@ -20,6 +20,7 @@ from lintmetrics.edits import (
     is_docstring,
 )
 from lintmetrics.model import attribute_names, batches
+from lintmetrics.model.creation import Place, first_fitting
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
     TRAINING,
@@ -36,6 +37,7 @@ from lintmetrics.model.epoch_hooks import (
 )
 from lintmetrics.model.epoch_reductions import Column, Logged, Path, Reader, Reading, Term
 from lintmetrics.model.flow import BatchMean, LightningClass
+from lintmetrics.model.object_equivalents import MetricObject, as_integers, object_for
 from lintmetrics.model.step_outputs import (
     dataloader_parameter,
     is_mapping,
@@ -108,7 +110,8 @@ class _Move:
         self.model = LightningClass.of(cls)
         self.spelled: dict[Path, str] = {}
         self.lines: list[str] = []
-        self.init: list[str] = []
+        self.created: dict[str, tuple[Place, list[str]]] = {}
+        self.places: dict[ast.AST, Place] = {}
         self.notes: list[str] = []
         self.assumed: list[str] = []
         self.corrected: list[str] = []
@@ -378,9 +381,23 @@ class _Move:
 
     def _read(self, is_outputs: Callable[[ast.expr], bool]) -> Reading:
         means = frozenset(id(mean.node) for mean in self.model.batch_means)
-        found = Reader(self.module, self.hook, is_outputs, means, self._is_own_metric).read()
+        found = Reader(
+            self.module, self.hook, is_outputs, means, self._is_own_metric, self._object_for
+        ).read()
         self.hints = found.names
         return found
+
+    def _object_for(self, module: Module, call: ast.Call, name: str) -> MetricObject:
+        """Return an object with its arguments as the place of its creation writes them."""
+
+        def made(place: Place) -> tuple[MetricObject, list[str]]:
+            wanted = object_for(module, call, name, place.at)
+            return wanted, place.arguments(wanted, module, call)
+
+        place, wanted, texts = first_fitting(self.cls, made)
+        self.places[call] = place
+        pairs = (text.partition("=") for text in texts)
+        return replace(wanted, arguments=tuple((name, text) for name, _, text in pairs))
 
     def _is_own_metric(self, expr: ast.expr) -> bool:
         """Tell whether an expression is a Metric of the module that nothing but this hook uses."""
@@ -598,7 +615,7 @@ class _Move:
         if term.target is not None:
             target = self._column(term.target, source, on_device=True)
             if term.metric is not None and term.metric.casts:
-                target = _as_integers(target)
+                target = as_integers(target)
             given.append(target)
         if self.stage is TRAINING:
             given[0] = f"{given[0]}.detach()"
@@ -618,11 +635,14 @@ class _Move:
         identity = (metric.name, metric.arguments, given)
         if identity in self.attributes:
             return self.attributes[identity]
-        for text in metric.arguments:
-            self._require_in_init(text)
         name = self._free_attribute(item, metric.name)
         constructor = self._class(metric.name)
-        self.init += _call_lines(f"self.{name} = {constructor}", list(metric.arguments))
+        place = self.places.get(item.term.node) if item.term.node is not None else None
+        place = place or Place(self.cls, self.cls.methods.get("__init__"))
+        arguments = [f"{key}={value}" for key, value in metric.arguments]
+        self.created.setdefault(place.name, (place, []))[1].extend(
+            _call_lines(f"self.{name} = {constructor}", arguments)
+        )
         self.lines += _call_lines(f"self.{name}.update", list(given))
         self.attributes[identity] = name
         if metric.relation is Relation.ASSUMES:
@@ -649,33 +669,6 @@ class _Move:
         while name in self.attributes.values():
             name += "_metric"
         return name
-
-    def _require_in_init(self, text: str) -> None:
-        """Raise where an argument cannot be evaluated at the end of ``__init__``."""
-        value = ast.parse(f"f({text})", mode="eval").body
-        init = self.cls.methods.get("__init__")
-        known = set(self.module.scope_of(init)) if init is not None else {"self"}
-        known |= set(self.module.scope_of(self.module.tree)) | set(dir(__builtins__))
-        held = {
-            node.attr
-            for cls in self.cls.mro()
-            for name, method in cls.methods.items()
-            if name == "__init__"
-            for node in subtree(method)
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-        } | {"hparams", *(name for cls in self.cls.mro() for name in cls.assigned)}
-        assert isinstance(value, ast.Call)
-        for keyword in value.keywords:
-            for node in subtree(keyword.value):
-                if isinstance(node, ast.Name) and node.id not in known:
-                    raise CannotEdit(f"`{text}` is not known in __init__; name the object by hand")
-                if (
-                    isinstance(node, ast.Attribute)
-                    and isinstance(node.value, ast.Name)
-                    and node.value.id == "self"
-                    and node.attr not in held
-                ):
-                    raise CannotEdit(f"`{text}` is not known in __init__")
 
     # The step's side --------------------------------------------------------------------------
 
@@ -793,10 +786,10 @@ class _Move:
     def _finish(self, source: _Source) -> None:
         if self.lines:
             self.editor.insert_before(self.module, source.statement, self.lines)
-        if self.init:
-            if not self.cls.is_kind("LightningModule"):
-                raise CannotEdit(f"{self.cls.node.name} is a mixin, whose __init__ may never run")
-            self.editor.append_to_init(self.module, self.cls.node, self.init)
+        if self.created and not self.cls.is_kind("LightningModule"):
+            raise CannotEdit(f"{self.cls.node.name} is a mixin, whose __init__ may never run")
+        for place, lines in self.created.values():
+            place.write(self.editor, lines)
 
     # What goes --------------------------------------------------------------------------------
 
@@ -951,15 +944,6 @@ def _alive(statements: list[ast.stmt], reading: Reading) -> list[ast.stmt]:
                 left = others
                 changed = True
     return left
-
-
-def _as_integers(text: str) -> str:
-    """Return a tensor's text as integers."""
-    if text.endswith((".long()", ".int()")):
-        return text
-    value = ast.parse(text, mode="eval").body
-    tight = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
-    return f"{text}.int()" if tight else f"({text}).int()"
 
 
 def _binds(node: ast.AST, name: str) -> bool:

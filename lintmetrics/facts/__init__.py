@@ -345,7 +345,8 @@ class ObjectEquivalent:
         task: ``"binary"``, ``"multiclass"``, ``"multilabel"`` or ``"any"``.
         object: dotted name of the class.
         takes: arguments handed on (``name``) or fixed (``name=value``).
-        proof: whether the call itself shows that the object is right.
+        proof: ``"yes"`` where the call itself shows that the object is right, ``"default"`` where
+            the object is what such calls mean unless the data shows another task.
         remark: where the two differ.
     """
 
@@ -354,7 +355,7 @@ class ObjectEquivalent:
     task: str
     object: str
     takes: str
-    proof: bool
+    proof: str
     remark: str
 
 
@@ -362,8 +363,7 @@ class ObjectEquivalent:
 def _object_equivalents() -> dict[str, list[ObjectEquivalent]]:
     table: dict[str, list[ObjectEquivalent]] = {}
     for row in rows("object_equivalents"):
-        proof = row.pop("proof") == "yes"
-        table.setdefault(row["function"], []).append(ObjectEquivalent(**row, proof=proof))
+        table.setdefault(row["function"], []).append(ObjectEquivalent(**row))
     return table
 
 

@@ -11,9 +11,8 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from lintmetrics.codemod import Relation
-from lintmetrics.edits import FunctionNode, is_docstring
-from lintmetrics.model.epoch_objects import EpochObject, NoObject, epoch_object
+from lintmetrics.edits import CannotEdit, FunctionNode, is_docstring
+from lintmetrics.model.object_equivalents import MetricObject
 from lintmetrics.project import FunctionInfo, Module
 from lintmetrics.tree import subtree
 
@@ -57,7 +56,7 @@ class Term:
 
     kind: str
     column: Column = Column(())
-    metric: EpochObject | None = None
+    metric: MetricObject | None = None
     preds: Column | None = None
     target: Column | None = None
     items: tuple[tuple[str, ast.expr, Term | None], ...] = ()
@@ -174,6 +173,7 @@ class Reader:
         is_outputs: tells whether an expression is the list of outputs.
         batch_means: ids of expressions known to be means over batches, however they look.
         is_metric: tells whether an expression is a Metric object that only this hook uses.
+        object_for: gives the object for a call of a metric function, by the function's name.
     """
 
     def __init__(
@@ -183,7 +183,9 @@ class Reader:
         is_outputs: Callable[[ast.expr], bool],
         batch_means: frozenset[int] = frozenset(),
         is_metric: Callable[[ast.expr], bool] = lambda expr: False,
+        object_for: Callable[[Module, ast.Call, str], MetricObject] | None = None,
     ) -> None:
+        self._object_for = object_for
         self._batch_means = batch_means
         self._is_metric = is_metric
         self._module = module
@@ -633,7 +635,7 @@ class Reader:
             return None
         if node.keywords or len(node.args) != len(parameters):
             return None
-        inner = Reader(info.module, info.node, lambda expr: False)
+        inner = Reader(info.module, info.node, lambda expr: False, object_for=self._object_for)
         constants: dict[str, ast.Constant] = {}
         for parameter, argument in zip(parameters, node.args, strict=True):
             term = self.term(argument)
@@ -659,7 +661,7 @@ class Reader:
         if term.kind == "whole" and id(node) in self._batch_means:
             return Term("mean", term.column, node=node)
         if term.kind == "whole":
-            mean = EpochObject("torchmetrics.MeanMetric", (), node, node, Relation.PRESERVES)
+            mean = MetricObject("torchmetrics.MeanMetric")
             return Term("metric", metric=mean, preds=term.column, node=node)
         return None
 
@@ -749,12 +751,17 @@ class Reader:
             held = self._module.source.segment(node.func)
             second = columns[1] if len(columns) > 1 else None
             return Term("metric", preds=columns[0], target=second, node=node, held=held)
+        if self._object_for is None:
+            return None
         try:
-            found = epoch_object(self._module, node, name)
-        except NoObject as error:
+            found = self._object_for(self._module, node, name)
+        except CannotEdit as error:
             self._reason = str(error)
             return None
-        preds, target = self.term(found.preds), self.term(found.target)
+        if len(found.inputs) != 2:
+            self._reason = f"{name}() at line {node.lineno} is given more than two columns"
+            return None
+        preds, target = (self.term(given) for given in found.inputs)
         if preds is None or target is None or {preds.kind, target.kind} != {"whole"}:
             self._reason = f"{name}() at line {node.lineno} is given more than the step outputs"
             return None

@@ -677,7 +677,7 @@ def _sized_metrics(module: Module, function: ast.AST) -> list[ast.Call]:
 def _named_size(
     module: Module, function: FunctionNode | None, at: ast.AST, cls: ClassInfo | None
 ) -> tuple[str, int | None, str] | None:
-    line = getattr(at, "lineno", 0)
+    line = _line_behind(at)
     if function is not None:
         arguments = function.args
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
@@ -718,11 +718,18 @@ def _named_size(
     return None
 
 
+def _line_behind(at: ast.AST) -> int:
+    """Return the line before which all is done at a place: behind a statement, before a call."""
+    if isinstance(at, ast.stmt) and not isinstance(at, (FunctionNode, ast.ClassDef)):
+        return (at.end_lineno or at.lineno) + 1
+    return getattr(at, "lineno", 0)
+
+
 def _set_before(cls: ClassInfo, attribute: str, function: FunctionNode | None, at: ast.AST) -> bool:
     for node in _index(cls.module, cls.node).stored.get(attribute, ()):
         owner = cls.module.enclosing_function(node)
         if owner is function:
-            if node.lineno < getattr(at, "lineno", 0):
+            if node.lineno < _line_behind(at):
                 return True
         elif owner is not None and owner.name == "__init__":
             return True
