@@ -7,6 +7,7 @@ name is followed through imports, re-exports, star imports and aliases only when
 from __future__ import annotations
 
 import ast
+import builtins
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from lintmetrics.tree import index_tree, subtree
 _MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
 _LIBRARY = re.compile(r"(?:torchmetrics|pytorch_lightning|lightning)\b")
 _HANDS_ON = re.compile(rb"torchmetrics|lightning|import \*")
+_STARRED = frozenset(("pytorch_lightning", "lightning", "torchmetrics"))
 _LIMIT = 24  # Steps through aliases and re-exports before a name counts as unknown.
 
 _LIGHTNING = r"(?:pytorch_lightning|lightning\.pytorch|lightning)"
@@ -418,14 +420,21 @@ class Module:
         if bound is not None:
             symbol = self._meaning(bound, name, depth + 1)
         else:
+            outside: list[str] = []
             for statement in self._stars:
-                source = self.project.find(self.absolute(statement), self, statement.level)
+                base = self.absolute(statement)
+                source = self.project.find(base, self, statement.level)
                 if source is None:
+                    outside.append(base)
                     continue
                 module = self.project.module_at(source)
                 symbol = module.lookup(name, depth + 1) if module else None
                 if symbol is not None:
                     break
+            # What nothing else binds comes from the only other package that could.
+            known = len(outside) == 1 and outside[0].partition(".")[0] in _STARRED
+            if symbol is None and known and not hasattr(builtins, name):
+                symbol = self.project.member(ModuleName(outside[0], None), name, depth + 1)
         self._resolved[name] = symbol
         return symbol
 

@@ -282,3 +282,35 @@ def test_a_hook_of_a_notebook_may_end_with_a_magic(tmp_path: Path) -> None:
         "        !nvidia-smi -q\n",
         "        self.validation_step_outputs.clear()",
     ]
+
+
+def test_a_hook_that_is_no_def_is_found(tmp_path: Path) -> None:
+    text = """
+    from pytorch_lightning import LightningModule
+    from elsewhere import collect
+
+
+    class Model(LightningModule):
+        training_epoch_end = None
+        validation_epoch_end = lambda self, outputs: print(len(outputs))
+        test_epoch_end = collect
+    """
+    projects.written(tmp_path, {"model.py": text})
+    findings = projects.check(tmp_path, "LM201").diagnostics
+    assert [f.start.line for f in findings] == [8, 9]
+    assert all("give it a def" in finding.blocked for finding in findings)
+
+
+def test_a_base_from_a_star_import_is_known(tmp_path: Path) -> None:
+    text = """
+    from pytorch_lightning import *
+
+
+    class Model(LightningModule):
+        def test_epoch_end(self, outputs):
+            print("done")
+    """
+    projects.written(tmp_path, {"model.py": text})
+    assert projects.codes(projects.check(tmp_path, "LM201")) == ["LM201"]
+    projects.written(tmp_path, {"model.py": "from torch.nn import *\n" + dedent(text)})
+    assert projects.codes(projects.check(tmp_path, "LM201")) == []

@@ -348,3 +348,20 @@ def test_a_metric_that_a_base_names_by_its_class_is_not_called_safe(tmp_path: Pa
     assert fixed(tmp_path, text, SAFE) == dedent(text)
     projects.written(tmp_path, {"core.py": core.format("key")})
     assert "AUROC(task=" in fixed(tmp_path, text, SAFE)
+
+
+def test_a_star_import_of_today_hides_no_old_call(tmp_path: Path) -> None:
+    new = fixed(
+        tmp_path,
+        """
+        from torchmetrics import *
+
+        accuracy = Accuracy(num_classes=3)
+        f1 = F1(num_classes=3)
+        error = MeanSquaredError()
+        """,
+    )
+    assert new.startswith("\nimport torchmetrics\nfrom torchmetrics import *\n")
+    assert 'accuracy = Accuracy(task="multiclass", num_classes=3)' in new.replace("'", '"')
+    assert 'f1 = torchmetrics.F1Score(task="multiclass", num_classes=3)' in new.replace("'", '"')
+    assert "error = MeanSquaredError()" in new

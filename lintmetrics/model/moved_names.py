@@ -163,7 +163,8 @@ def _find(module: Module) -> tuple[list[MovedImport], list[MovedRead]]:
     reads: dict[ast.Import | ast.ImportFrom, list[Read]] = {}
     loose: list[MovedRead] = []
     for chain, root in _chains(module):
-        if root.id not in through and root.id not in good_roots:
+        starred = "*" in good_roots and not module.binds(root.id)
+        if root.id not in through and root.id not in good_roots and not starred:
             continue
         found = _longest(module, chain, root)
         if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from lintmetrics.model.epoch_hooks import STAGES, own_epoch_end
@@ -64,9 +65,19 @@ class Model(LightningModule):
             if stage.removed not in cls.namespace or not cls.is_lightning:
                 continue
             end = own_epoch_end(cls, stage.removed)
-            if end is None:
-                continue
             verb = "test" if stage.name == "test" else "fit"
+            if end is None:
+                value = cls.assigned.get(stage.removed)
+                if isinstance(value, (ast.Lambda, ast.Name, ast.Attribute)):
+                    yield Finding(
+                        cls,
+                        f"{cls.node.name}.{stage.removed} is a hook of Lightning 1; trainer.{verb} "
+                        "raises NotImplementedError",
+                        help=f"collect in {stage.step}, read and clear in {stage.hook}(self)",
+                        node=value,
+                        blocked=f"{stage.removed} is no method; give it a def",
+                    )
+                continue
             yield Finding(
                 end,
                 f"{end.spelled} is a hook of Lightning 1; trainer.{verb} raises "
