@@ -125,6 +125,27 @@ def _is_default(row: facts.Decomposability) -> bool:
     )
 
 
+def _of_the_task(
+    name: str, given: dict[str, object], tasks: set[str]
+) -> list[facts.Decomposability]:
+    """Return what was measured under the name that says the task: ``multilabel_precision``."""
+    package, _, function = name.rpartition(".")
+    if not package.startswith("torchmetrics.") or given.get("average") is ...:
+        return []
+    task = given.get("task", ...)
+    # Without a task, as in old releases, an average was taken over classes or labels.
+    wanted = {task} if isinstance(task, str) else tasks or {"multiclass", "multilabel"}
+    found = []
+    for task in sorted(wanted):
+        # A binary metric takes no average and answers as if none were given.
+        rest = {
+            k: v for k, v in given.items() if k != "task" and (k, task) != ("average", "binary")
+        }
+        rows = facts.decomposability(f"{package}.{task}_{function}")
+        found += [row for row in rows if _compatible(row, rest) and _is_default(row)]
+    return found
+
+
 def verdict(name: str, call: ast.Call | None, tasks: Iterable[str] = ()) -> Verdict:
     """Return whether the values of one metric call may be averaged over batches.
 
@@ -162,6 +183,8 @@ def verdict(name: str, call: ast.Call | None, tasks: Iterable[str] = ()) -> Verd
             for row in fitting
             if "task=" not in row.variant or any(f"task='{t}'" in row.variant for t in wanted)
         ]
+    if not fitting:
+        fitting = _of_the_task(rows[0].qualified_name, given, wanted)
     classes = {row.decomposable for row in fitting}
     # An argument that is measured on its own, and that this call gives.
     classes.update(
