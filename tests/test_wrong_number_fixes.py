@@ -30,6 +30,7 @@ class Model(pl.LightningModule):
         self.num_classes = num_classes
 """
 _F1 = 'torchmetrics.F1Score(task="binary")'
+_AUROC = 'torchmetrics.AUROC(task="binary")'
 
 
 def model(*methods: str, init: str = "") -> str:
@@ -285,6 +286,45 @@ def test_a_class_without_init_gets_one(tmp_path: Path) -> None:
     assert 'super().__init__(*args, **kwargs)\n        self.val_auc = AUROC(task="binary")' in after
 
 
+_F1_OF = 'f1_score(p, y, task="multiclass", num_classes={}, average="macro")'
+
+
+def test_objects_are_created_where_what_they_need_is_set(tmp_path: Path) -> None:
+    text = model(
+        "def setup(self, stage=None):\n    self.classes = self.trainer.datamodule.classes",
+        "def configure_model(self):\n    self.head = torch.nn.Linear(4, 3)",
+        step(f'self.log("val_f1", {_F1_OF.format("self.classes")})'),
+        step(f'self.log("test_f1", {_F1_OF.format("self.head.out_features")})', "test_step"),
+        init="self.classes = None",
+    )
+    _, after = fixed(tmp_path, text)
+    setup = after.split("def setup")[1].split("def ")[0]
+    assert "self.val_f1 = torchmetrics.F1Score(" in setup
+    assert "num_classes=self.classes" in setup
+    build = after.split("def configure_model")[1].split("def ")[0]
+    assert "self.test_f1 = torchmetrics.F1Score(" in build
+
+
+def test_each_dataloader_gets_an_object(tmp_path: Path) -> None:
+    text = model(
+        step(
+            'self.log("val_auc", auroc(p, y, task="binary"))\n'
+            'self.log(f"f1_{dataloader_idx}", f1_score(p, y, task="binary"))',
+            extra=", dataloader_idx",
+        ),
+        "def val_dataloader(self):\n    return [self.one, self.two]",
+    )
+    _, after = fixed(tmp_path, text)
+    assert changed(text, after)[1] == [
+        f"self.val_auc = torch.nn.ModuleList([{_AUROC} for _ in range(2)])",
+        f"self.val_f1 = torch.nn.ModuleList([{_F1} for _ in range(2)])",
+        "self.val_auc[dataloader_idx].update(p, y)",
+        'self.log("val_auc", self.val_auc[dataloader_idx])',
+        "self.val_f1[dataloader_idx].update(p, y)",
+        'self.log(f"f1_{dataloader_idx}", self.val_f1[dataloader_idx])',
+    ]
+
+
 _ASSUMED = {
     "number of classes": 'self.log("k", sk_f1(y.cpu(), p.argmax(1).cpu(), average="macro"))',
     "two classes": 'self.log("k", roc_auc_score(y.cpu(), p.cpu()))',
@@ -342,7 +382,14 @@ def test_one_dataloader_is_assumed_of_a_step_that_ignores_its_index(tmp_path: Pa
 _BLOCKED = {
     "several dataloaders": (
         model(step('self.log("k", auroc(p, y, task="binary"))', extra=", dataloader_idx")),
-        "dataloader",
+        "create a torch.nn.ModuleList with one object for each dataloader",
+    ),
+    "set under a condition": (
+        model(
+            step(f'self.log("k", {_F1_OF.format("self.n")})'),
+            'def setup(self, stage=None):\n    if stage == "fit":\n        self.n = 3',
+        ),
+        "is set under a condition at line",
     ),
     "mixin": (
         _HEAD.replace("class Model(pl.LightningModule):", "class Scores:").split("    def")[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
@@ -22,11 +21,11 @@ from lintmetrics.model.object_equivalents import MetricObject
 from lintmetrics.model.values import Origin
 from lintmetrics.project import Module
 from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
 
 _WIDTH = 100
 # A chain that ends in one of these began with a tensor.
 _OF_TENSOR = ("detach", "cpu", "numpy")
-_LOADER = re.compile(r"[_/.\-]*(?:dataloader|loader|dl|set|ds)(?:_?idx)?[_/.\-]*$|[_/.\-]+$")
 
 
 class CreateMetricObject(Codemod):
@@ -127,6 +126,9 @@ def _dataloaders(value: LoggedValue, contexts: list[LogContext], step: str) -> i
     names = {a.arg for a in function.args.args} if function is not None else set()
     loaders = value.owner.methods.get(f"{contexts[0].stage}_dataloader")
     count = logged_values.display_length(loaders) if loaders is not None else 0
+    in_key = {n.id for n in subtree(value.key) if isinstance(n, ast.Name)} if value.key else set()
+    if any(context.key is None or "*" in context.key for context in contexts):
+        is_own = is_own and in_key <= {"self", parameter}
     if count and is_own and parameter in names and len({c.hook for c in contexts}) == 1:
         return count
     raise CannotEdit(
@@ -167,7 +169,7 @@ def _write_creation(
     keys = list(dict.fromkeys(context.key for context in contexts if context.key is not None))
     stages = list(dict.fromkeys(context.stage for context in contexts))
     if loaders:
-        key = _LOADER.sub("", keys[0].replace("*", "")) if keys else ""
+        key = keys[0].replace("*", "") if keys else ""
         name = attribute_names.attribute_for(key, stages[0], owner)
         container = editor.add_import(module, "torch.nn", "ModuleList")
         place.write(editor, _creation(name, f"{container}([{made} for _ in range({loaders})])"))
