@@ -129,6 +129,10 @@ def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[list[tuple[F
             continue
         if isinstance(planned, Fix):
             if settings.style not in ("auto", planned.style) and planned.style:
+                reasons.append(
+                    f'its fix is written with {planned.style}, and style = "{settings.style}" '
+                    "leaves that out"
+                )
                 continue
             found.append((planned, codemod.name))
             if planned.relation is Relation.PRESERVES:

@@ -23,6 +23,13 @@ class ClearedStepOutputs(Codemod):
         append = finding.subject
         assert isinstance(append, Append)
         kept, line = append.kept, f"self.{append.attribute}.clear()"
+        lines = [line]
+        if kept.is_nested:
+            made = {type(value) for value in kept.values}
+            if not (made <= {ast.Dict, ast.DictComp} or made <= {ast.List, ast.ListComp}):
+                return Blocked(f"self.{append.attribute} is made in different forms; empty it")
+            inside = ".values()" if made <= {ast.Dict, ast.DictComp} else ""
+            lines = [f"for kept in self.{append.attribute}{inside}:", "    kept.clear()"]
         if kept.freed_only_in_dead is not None:
             return Blocked(f"move what {kept.freed_only_in_dead} does to a hook that is called")
         editor = Editor()
@@ -51,9 +58,9 @@ class ClearedStepOutputs(Codemod):
                     return Blocked(
                         f"self.{append.attribute} is read in the return at {path}:{last.lineno}"
                     )
-                editor.insert_before(module, last, [line])
+                editor.insert_before(module, last, lines)
             else:
-                editor.append_to_body(module, hook, [line])
+                editor.append_to_body(module, hook, lines)
         hooks = " and ".join(dict.fromkeys(hook.name for _, hook in kept.read_in))
         return Fix(
             Relation.CORRECTS,

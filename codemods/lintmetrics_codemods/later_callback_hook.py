@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
-from lintmetrics.edits import Editor
+from lintmetrics.edits import Editor, FunctionNode
 from lintmetrics.model.callback_reads import EarlyRead
 from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
 
 
 class LaterCallbackHook(Codemod):
@@ -24,6 +27,13 @@ class LaterCallbackHook(Codemod):
                 "no hook of a callback runs behind the module's on_train_epoch_end; log "
                 f'"{read.key}" in a step or read it in on_train_epoch_start of the next epoch'
             )
+        logged = _log_call(read.function)
+        if logged is not None:
+            # lightning 2.6.6, fx_validator.py: on_validation_end and on_test_end may not log.
+            return Blocked(
+                f"{read.hook} also logs, at {read.module.source.path}:{logged.lineno}, which "
+                f"{read.later} may not; move only what reads the number to {read.later}"
+            )
         relatives = (*cls.mro(), *cls.subclasses)
         for relative in relatives:
             if read.later in relative.namespace:
@@ -38,3 +48,16 @@ class LaterCallbackHook(Codemod):
             "epoch before",
             editor.edits,
         )
+
+
+def _log_call(function: FunctionNode) -> ast.Call | None:
+    for node in subtree(function):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("log", "log_dict")
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id in {argument.arg for argument in function.args.args}
+        ):
+            return node
+    return None

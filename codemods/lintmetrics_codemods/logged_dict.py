@@ -6,7 +6,7 @@ import ast
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
-from lintmetrics.edits import Editor, FunctionNode
+from lintmetrics.edits import Editor, FunctionNode, block_of
 from lintmetrics.model.epoch_hooks import STAGE_OF_HOOK, TRAINING, family, loads
 from lintmetrics.model.returned_logs import KEYS, ReturnedLog
 from lintmetrics.model.step_outputs import assignments
@@ -34,7 +34,7 @@ class LoggedDict(Codemod):
         read = _read_elsewhere(returned)
         if read is not None:
             return Blocked(f"{read} reads the key, so it cannot leave the returned dict unseen")
-        display = statement.value
+        display = _display(module, statement)
         if isinstance(display, ast.Call) and len(display.args) == 1 and not display.keywords:
             (display,) = display.args  # OrderedDict({...})
         if not isinstance(display, ast.Dict):
@@ -101,6 +101,30 @@ class LoggedDict(Codemod):
             "call logs the same keys",
             editor.edits,
         )
+
+
+def _display(module: Module, statement: ast.Return) -> ast.expr | None:
+    """Return what a statement returns, or what its name was given shortly before.
+
+    Nothing may happen to that name in between but being kept in a list or logged.
+    """
+    name = statement.value
+    if not isinstance(name, ast.Name):
+        return name
+    block = block_of(module, statement)
+    for before in reversed(block[: block.index(statement)]):
+        if isinstance(before, ast.Assign) and len(before.targets) == 1:
+            target = before.targets[0]
+            if isinstance(target, ast.Name) and target.id == name.id:
+                return before.value
+        call = before.value if isinstance(before, ast.Expr) else None
+        if not (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr in ("append", "log")
+        ):
+            return None
+    return None
 
 
 def _take_out(editor: Editor, module: Module, display: ast.Dict) -> None:

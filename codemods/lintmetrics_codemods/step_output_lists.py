@@ -18,6 +18,7 @@ from lintmetrics.model.epoch_hooks import (
     Reference,
     Stage,
     calls_super,
+    company,
     extra_parameters,
     family,
     inherited,
@@ -31,6 +32,7 @@ from lintmetrics.model.epoch_hooks import (
     surplus_parameters,
     targets,
 )
+from lintmetrics.model.kept_outputs import appends
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree
@@ -243,7 +245,9 @@ class _Migration:
             collector.write(self.editor)
         self._imports()
         message = self._message()
-        return Fix(Relation.PRESERVES, message, self.editor.edits, "outputs")
+        # Where no outputs are read there is no list, and only one way to write the hook.
+        style = "outputs" if any(self.uses.values()) else ""
+        return Fix(Relation.PRESERVES, message, self.editor.edits, style)
 
     def _message(self) -> str:
         hook = self.start.stage.hook
@@ -296,6 +300,16 @@ class _Migration:
         ]
         if end.alias is None and len(same) > 1:
             raise CannotEdit(f"{where} is defined {len(same)} times in its class")
+        if self.uses[end] and end.name == end.stage.hook:
+            self._require_outputs(end)
+        if end.cls.is_kind("LightningModule") and inherited(end.cls, end.name) is None:
+            for reference, reached in self.calls.items():
+                if reference.function is function and reference.receiver == "super":
+                    raise CannotEdit(
+                        f"super() at {end.module.source.path}:{reference.line} reaches "
+                        f"{reached[0].spelled} in some subclasses and Lightning in others; give "
+                        "those subclasses a hook of their own first"
+                    )
         if self.uses[end] and end.stage is TRAINING:
             for cls in (*end.cls.mro(), *end.cls.subclasses):
                 step = cls.methods.get(end.stage.step)
@@ -307,6 +321,24 @@ class _Migration:
                             "never passes; several optimizers nested the outputs, so move it to "
                             "manual optimization first"
                         )
+
+    @staticmethod
+    def _require_outputs(end: EpochEnd) -> None:
+        """Stop at a hook that waits for outputs where no step of the class returns any."""
+        related = company(end.cls)
+        steps = [found for cls in related if (found := cls.own(end.stage.step)) is not None]
+        if not steps or any(
+            node.value is not None and not step_outputs.is_none(node.value)
+            for found in steps
+            for node in returns(found.node)
+        ):
+            return
+        kept = [a.attribute for cls in related for a in appends(cls) if a.stage is end.stage]
+        instead = f"self.{kept[0]}, which it fills" if len(set(kept)) == 1 else "a list it fills"
+        raise CannotEdit(
+            f"{end.stage.step} at {steps[0].module.source.path}:{steps[0].node.lineno} returns "
+            f"nothing that could be collected; let {end.name} read {instead}, and empty it there"
+        )
 
     def _find_twins(self) -> None:
         """Find hooks that hand on to another stage's hook, as their steps do."""

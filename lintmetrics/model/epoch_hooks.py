@@ -371,9 +371,15 @@ def targets(reference: Reference) -> list[EpochEnd]:
     if cls is None or not cls.is_lightning:
         return []
     if reference.receiver == "super":
-        order = (reference.owner or cls).mro()[1:]
-        found = _first(order, name)
-        return [found] if found else []
+        behind = reference.owner or cls
+        found_by: dict[EpochEnd, None] = {}
+        # What follows a class depends on the object: a mixin hands on to the base beside it.
+        for candidate in (cls, *cls.subclasses):
+            order = candidate.mro()
+            found = _first(order[order.index(behind) + 1 :], name) if behind in order else None
+            if found is not None:
+                found_by[found] = None
+        return list(found_by)
     if reference.receiver == "self":
         reached: dict[EpochEnd, None] = {}
         for candidate in (cls, *cls.subclasses):
@@ -400,6 +406,12 @@ def inherited(cls: ClassInfo, name: str) -> EpochEnd | None:
 def family(cls: ClassInfo) -> list[ClassInfo]:
     """Return a class, its bases and its subclasses inside the project."""
     return list(dict.fromkeys((*cls.mro(), *cls.subclasses)))
+
+
+def company(cls: ClassInfo) -> list[ClassInfo]:
+    """Return the family of a class and the mixins that its subclasses stand it beside."""
+    below = (other for subclass in cls.subclasses for other in subclass.mro())
+    return list(dict.fromkeys((*family(cls), *below)))
 
 
 # What a body does with its outputs --------------------------------------------------------------

@@ -63,7 +63,7 @@ _HISTORY = re.compile(r"hist|curve|traject|record|best|trace|log", re.I)
 
 @dataclass(frozen=True)
 class Append:
-    """One place in a step that puts something into a list of the module."""
+    """One place in a step, or in the hook behind it, that puts something into a list."""
 
     cls: ClassInfo
     stage: Stage
@@ -93,24 +93,25 @@ class Append:
 
 
 def appends(cls: ClassInfo) -> Iterator[Append]:
-    """Yield every append to a list of the module that the steps of a class make."""
+    """Yield every append to a list of the object that the batch hooks of a class make."""
     for stage in STAGES:
-        step = cls.methods.get(stage.step)
-        if step is None:
-            continue
-        for call in own_nodes(step):
-            if (
-                isinstance(call, ast.Call)
-                and isinstance(call.func, ast.Attribute)
-                and call.func.attr in ("append", "extend")
-                and len(call.args) == 1
-            ):
-                receiver = call.func.value
-                while isinstance(receiver, ast.Subscript):
-                    receiver = receiver.value
-                attribute = of_self(receiver)
-                if attribute is not None:
-                    yield Append(cls, stage, step, call, attribute)
+        for name in (stage.step, stage.batch_end):
+            function = cls.methods.get(name)
+            if function is None:
+                continue
+            for call in own_nodes(function):
+                if (
+                    isinstance(call, ast.Call)
+                    and isinstance(call.func, ast.Attribute)
+                    and call.func.attr in ("append", "extend")
+                    and len(call.args) == 1
+                ):
+                    receiver = call.func.value
+                    while isinstance(receiver, ast.Subscript):
+                        receiver = receiver.value
+                    attribute = of_self(receiver)
+                    if attribute is not None:
+                        yield Append(cls, stage, function, call, attribute)
 
 
 def of_self(node: ast.AST) -> str | None:
@@ -122,6 +123,19 @@ def of_self(node: ast.AST) -> str | None:
     ):
         return node.attr
     return None
+
+
+def _holds_lists(value: ast.expr) -> bool:
+    """Tell whether an expression makes a dict or a list of empty lists."""
+    if isinstance(value, ast.ListComp):
+        inside = [value.elt]
+    elif isinstance(value, ast.DictComp):
+        inside = [value.value]
+    elif isinstance(value, ast.Dict):
+        inside = value.values
+    else:
+        inside = value.elts if isinstance(value, ast.List) else []
+    return bool(inside) and all(is_empty_list(one) for one in inside)
 
 
 @dataclass(frozen=True)
@@ -142,8 +156,19 @@ class KeptList:
     @property
     def is_list(self) -> bool:
         """Whether everything that is assigned to it is a list, or lists by dataloader."""
-        values = [v for cls in self.relatives for v in attribute_values(cls, self.attribute)]
-        return bool(values) and all(is_empty_list(value) for value in values)
+        return bool(self.values) and all(
+            is_empty_list(value) or _holds_lists(value) for value in self.values
+        )
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether it is made with the lists inside that are appended to, and has to keep them."""
+        return any(_holds_lists(value) for value in self.values)
+
+    @cached_property
+    def values(self) -> list[ast.expr]:
+        """Everything that is assigned to it."""
+        return [v for cls in self.relatives for v in attribute_values(cls, self.attribute)]
 
     def _uses(self) -> Iterator[tuple[ClassInfo, FunctionNode, ast.Attribute]]:
         for cls in self.relatives:
@@ -174,7 +199,9 @@ class KeptList:
         for cls, method, node in self._uses():
             if self._frees(cls, method, node):
                 found.append(method.name)
-        text = re.compile(rf"\.{re.escape(self.attribute)}\b\s*(?:=[^=]|\.\s*clear|\[[^\]]*\]\s*=)")
+        text = re.compile(
+            rf"(?<!\bself)\.{re.escape(self.attribute)}\b\s*(?:=[^=]|\.\s*clear|\[[^\]]*\]\s*=)"
+        )
         here = {cls.module for cls in self.relatives}
         if any(m not in here for m in self.cls.module.project.mentioning(text)):
             found.append("?")
@@ -191,6 +218,9 @@ class KeptList:
         if isinstance(node.ctx, (ast.Store, ast.Del)):
             return method.name not in _MADE_IN
         if isinstance(parent, ast.Attribute):
+            loop = module.parent(module.parent(parent) or parent)
+            if parent.attr == "values" and isinstance(loop, ast.For):
+                return _empties_each(module, loop)
             return parent.attr in _FREEING
         if isinstance(parent, ast.Call) and inner in parent.args:
             return self._function_frees(cls, parent, inner)
@@ -202,7 +232,7 @@ class KeptList:
                 _name_is_freed(module, method, name) for name in names
             )
         if isinstance(parent, (ast.For, ast.comprehension)):
-            return parent.iter is not inner
+            return parent.iter is not inner or _empties_each(module, parent)
         # In a tuple or another container it may be emptied under any name.
         return isinstance(parent, (ast.Tuple, ast.List, ast.Dict, ast.NamedExpr, ast.IfExp))
 
@@ -276,6 +306,16 @@ class KeptList:
         return None
 
 
+def _empties_each(module: Module, loop: ast.For | ast.comprehension) -> bool:
+    function = module.enclosing_function(loop)
+    return (
+        isinstance(loop, ast.For)
+        and isinstance(loop.target, ast.Name)
+        and function is not None
+        and _name_is_freed(module, function, loop.target.id)
+    )
+
+
 def _name_is_freed(module: Module, function: FunctionNode, name: str) -> bool:
     for node in subtree(function):
         if not (isinstance(node, ast.Name) and node.id == name):
@@ -303,6 +343,8 @@ def is_uncleared(append: Append) -> bool:
         return False
     if not kept.read_in:
         return False
+    if append.cls.is_kind("Callback") and not kept.is_reduced:
+        return False  # What a callback shows of the whole run is its own matter.
     if is_plain_number(append.function, append.value) and not kept.is_reduced:
         return False
     return not kept.freed_in or kept.freed_only_in_dead is not None

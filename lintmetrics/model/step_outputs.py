@@ -7,6 +7,7 @@ the outputs. Subclasses inherit both, whatever their own steps return.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from lintmetrics.model.epoch_hooks import (
     TRAINING,
     Stage,
     calls_super,
+    company,
     extra_parameters,
     family,
     is_generator,
@@ -147,11 +149,11 @@ class Collector:
         if any(_decorator(d) not in _PLAIN_DECORATORS for d in step.decorator_list):
             return False
         names = {self.stage.step, *(stage.step for stage in self.sharing)}
-        relatives = family(self.root)
-        for cls in relatives:
+        above = self.root.mro()
+        for cls in company(self.root):
             if any(stage.step_end in cls.namespace for stage in (self.stage, *self.sharing)):
                 return False
-            below = cls is not self.root and cls in self.root.subclasses
+            below = cls not in above
             if below and names.intersection(cls.namespace):
                 return False
             for name, value in cls.assigned.items():
@@ -168,7 +170,7 @@ class Collector:
             return False
         if self.several:
             return False
-        found = [node for node in returns(step) if not _is_none(node.value)]
+        found = [node for node in returns(step) if not is_none(node.value)]
         if not 1 <= len(found) <= 3:
             return False
         if not all(self._stored(step, node) for node in found):
@@ -231,7 +233,7 @@ class Collector:
         return any(
             "torch." in (self._stored(step, node) or "")
             for node in returns(step)
-            if not _is_none(node.value)
+            if not is_none(node.value)
         )
 
     # Writing ----------------------------------------------------------------------------------
@@ -278,7 +280,7 @@ class Collector:
             local = "step_output"
         for node in returns(step):
             value = node.value
-            if value is None or _is_none(value):
+            if value is None or is_none(value):
                 continue
             form = self._stored(step, node)
             assert form is not None
@@ -424,7 +426,7 @@ def _decorator(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def _is_none(value: ast.expr | None) -> bool:
+def is_none(value: ast.expr | None) -> bool:
     return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
@@ -481,7 +483,7 @@ def attribute_values(cls: ClassInfo, attribute: str) -> list[ast.expr]:
                     pairs = [(node.target, node.value)]
                 else:
                     continue
-                for target, value in pairs:
+                for target, value in _unpacked(pairs):
                     if (
                         isinstance(target, ast.Attribute)
                         and isinstance(target.value, ast.Name)
@@ -489,6 +491,18 @@ def attribute_values(cls: ClassInfo, attribute: str) -> list[ast.expr]:
                     ):
                         table.setdefault(target.attr, []).append(value)
     return table.get(attribute, [])
+
+
+def _unpacked(pairs: list[tuple[ast.expr, ast.expr]]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield each target with its value; with the whole value where it cannot be taken apart."""
+    for target, value in pairs:
+        if not isinstance(target, (ast.Tuple, ast.List)):
+            yield target, value
+            continue
+        values = [value] * len(target.elts)
+        if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(values):
+            values = value.elts
+        yield from _unpacked(list(zip(target.elts, values, strict=True)))
 
 
 _values: WeakKeyDictionary[ClassInfo, dict[str, list[ast.expr]]] = WeakKeyDictionary()
@@ -550,7 +564,7 @@ def assignments(function: FunctionNode, name: str) -> list[ast.expr | None]:
 
 def may_be_none(cls: ClassInfo, step: FunctionNode, value: ast.expr, depth: int = 4) -> bool:
     """Tell whether a returned value may be ``None``, which Lightning 1 left out."""
-    if _is_none(value) or not depth:
+    if is_none(value) or not depth:
         return True
     if isinstance(value, ast.IfExp):
         return any(may_be_none(cls, step, v, depth - 1) for v in (value.body, value.orelse))

@@ -60,7 +60,9 @@ class Model(LightningModule):
         """Find lists that steps fill, epoch-end hooks read and nobody empties."""
         seen: set[str] = set()
         for append in appends(cls):
-            if append.attribute in seen or not cls.is_lightning or not is_uncleared(append):
+            if append.attribute in seen or not (cls.is_lightning or cls.is_kind("Callback")):
+                continue
+            if not is_uncleared(append):
                 continue
             seen.add(append.attribute)
             dead = append.kept.freed_only_in_dead
@@ -73,5 +75,10 @@ class Model(LightningModule):
             yield Finding(
                 append,
                 f"self.{append.attribute} is {how}; {hook} counts earlier epochs again",
-                help=f"end {hook} with self.{append.attribute}.clear()",
+                help=f"end {hook} with "
+                + (
+                    f"a clear() of each list in self.{append.attribute}"
+                    if append.kept.is_nested
+                    else f"self.{append.attribute}.clear()"
+                ),
             )
