@@ -247,7 +247,7 @@ class Editor:
             comment = source.text.index("#", source.end(statement))
             self._add(module, statement_start(module, statement), comment, "")
             return
-        if statement is siblings[-1]:
+        if statement is siblings[-1] or isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
             # Blank lines that set it off from the statements above go with it.
             while start > 0:
                 above = source.line_start(start - 1)

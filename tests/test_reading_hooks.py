@@ -314,3 +314,24 @@ def test_a_base_from_a_star_import_is_known(tmp_path: Path) -> None:
     assert projects.codes(projects.check(tmp_path, "LM201")) == ["LM201"]
     projects.written(tmp_path, {"model.py": "from torch.nn import *\n" + dedent(text)})
     assert projects.codes(projects.check(tmp_path, "LM201")) == []
+
+
+def test_a_method_that_goes_takes_its_blank_lines_along(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+
+
+    class Model(pl.LightningModule):
+        def training_step(self, batch, batch_idx):
+            return self(batch)
+
+        def training_step_end(self, outputs):
+            return outputs
+
+        def forward(self, x):
+            return x
+    """
+    projects.written(tmp_path, {"model.py": text})
+    projects.fix(tmp_path, "LM202")
+    gone = "    def training_step_end(self, outputs):\n        return outputs\n\n"
+    assert (tmp_path / "model.py").read_text() == dedent(text).replace(gone, "")
