@@ -46,3 +46,44 @@ def test_an_average_that_is_measured_under_the_name_with_the_task(
 ) -> None:
     (tmp_path / "model.py").write_text(step_with(metric))
     assert projects.codes(projects.check(tmp_path, "LM102")) == ["LM102"] * found
+
+
+EARLY = """\
+import torch
+import pytorch_lightning as pl
+
+
+class Warm(pl.LightningModule):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def validation_step(self, batch, batch_idx):
+        return {"loss": self.net(batch).mean(), "scores": self.net(batch)}
+
+    def validation_epoch_end(self, outputs):
+        TEST
+        loss = torch.stack([o["loss"] for o in outputs]).mean()
+        self.log("val/loss", loss)
+        self.draw(torch.cat([o["scores"] for o in outputs]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "moved"),
+    [
+        ("if self.current_epoch < 3: return", False),
+        ("if self.trainer.sanity_checking: return", True),
+        ("if not outputs: return", True),
+    ],
+)
+def test_a_mean_behind_an_early_return_stays_with_it(
+    test: str, moved: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text(EARLY.replace("TEST", test))
+    report = projects.fix(tmp_path)
+    assert not report.failures
+    text = (tmp_path / "model.py").read_text()
+    hook = text.split("def on_validation_epoch_end", 1)[1]
+    assert ('self.log("val/loss"' not in hook) == moved
+    assert moved or projects.codes(projects.check(tmp_path)) == ["LM111"]

@@ -52,6 +52,7 @@ from lintmetrics.tree import own_nodes, subtree
 _TENSOR_ENDS = ("detach", "cpu", "numpy", "item", "tolist", "cuda", "clone", "data")
 _CHEAP = ("float", "long", "int", "bool", "squeeze", "unsqueeze", "view", "reshape", "flatten")
 _OFF_DEVICE = ("cpu", "numpy", "item", "tolist")
+_SANITY = ("sanity_checking", "running_sanity_check")
 _PRAGMA = re.compile(r"#\s*(?:type:|noqa|pylint:|pyright:|mypy:|fmt:)")
 
 
@@ -197,6 +198,8 @@ class _Move:
             if reading.needing:
                 raise CannotEdit(reading.reasons[0])
             raise CannotEdit(f"the mean at line {mean.node.lineno} is not logged by self.log")
+        last = max(self.hook.body.index(statement) for statement, _ in chosen)
+        self._require_reached(self.hook.body[:last], reading)
         gone = [statement for statement, _ in chosen]
         left = [s for s in self.hook.body if s not in gone and not is_docstring(s)]
         left = _alive(left, reading)
@@ -421,6 +424,18 @@ class _Move:
     def _require_no_return(self, reading: Reading) -> None:
         for statement in reading.kept:
             if any(isinstance(n, (ast.Return, ast.Raise)) for n in subtree(statement)):
+                raise CannotEdit(f"{self.end.spelled} may end early at line {statement.lineno}")
+
+    def _require_reached(self, before: list[ast.stmt], reading: Reading) -> None:
+        """Raise where the hook may end before it logs; what the step logs is always logged."""
+        for statement in before:
+            # Nothing is kept of what is logged in a sanity check, wherever that is done.
+            test = statement.test if isinstance(statement, ast.If) else None
+            if isinstance(test, ast.Attribute) and test.attr in _SANITY:
+                continue
+            if statement not in reading.guards and any(
+                isinstance(node, ast.Return) for node in subtree(statement)
+            ):
                 raise CannotEdit(f"{self.end.spelled} may end early at line {statement.lineno}")
 
     def _read_back(
