@@ -353,3 +353,115 @@ def test_a_base_whose_super_is_another_base_in_one_subclass_only_is_left(tmp_pat
     report = fix(tmp_path)
     assert (tmp_path / "model.py").read_text() == before
     assert all(d.blocked for d in report.diagnostics)
+
+
+def test_an_alias_beside_a_super_call_to_a_base_of_another_package_is_named(tmp_path: Path) -> None:
+    files = {
+        "model.py": """
+            import pytorch_lightning as pl
+            import torch
+
+
+            class Base(pl.LightningModule):
+                def validation_epoch_end(self, outputs):
+                    self.log("most", torch.cat(outputs).max())
+
+
+            class Model(Base):
+                def validation_step(self, batch, batch_idx):
+                    return batch
+
+                def validation_epoch_end(self, outputs):
+                    super().validation_epoch_end(outputs)
+                    print(len(outputs))
+
+                test_epoch_end = validation_epoch_end
+            """
+    }
+    report = check(written(tmp_path, files), "LM201")
+    assert {d.blocked.split(" at ")[0] for d in report.diagnostics} == {
+        "the alias Model.test_epoch_end"
+    }
+
+
+def test_a_formula_of_a_mean_without_a_metric_says_why_it_has_no_fix(tmp_path: Path) -> None:
+    files = {
+        "model.py": """
+            import pytorch_lightning as pl
+            import torch
+            import torch.nn.functional as F
+
+
+            class Model(pl.LightningModule):
+                def validation_step(self, batch, batch_idx):
+                    x, y = batch
+                    self.log("psnr", 10 * torch.log10(1 / F.mse_loss(self(x), y)))
+            """
+    }
+    (only,) = check(written(tmp_path, files)).diagnostics
+    assert only.code == "LM104"
+    assert only.blocked != only.help
+    assert "no metric object answers the logarithm" in only.blocked
+
+
+def test_a_number_of_outputs_that_is_one_by_default_speaks_for_a_binary_task(
+    tmp_path: Path,
+) -> None:
+    written(
+        tmp_path,
+        {
+            "model.py": """
+                import pytorch_lightning as pl
+                import torch
+                import torchmetrics
+
+
+                class Model(pl.LightningModule):
+                    def __init__(self, width, n_out=1):
+                        super().__init__()
+                        self.layer = torch.nn.Linear(width, n_out)
+                        self.loss = torch.nn.BCEWithLogitsLoss()
+                        self.accuracy = torchmetrics.Accuracy()
+
+                    def training_step(self, batch, batch_idx):
+                        x, y = batch
+                        score = self.layer(x).squeeze(-1)
+                        self.accuracy(score, y)
+                        self.log("accuracy", self.accuracy)
+                        return self.loss(score, y.float())
+                """
+        },
+    )
+    (only,) = check(tmp_path, "LM302").diagnostics
+    assert only.fix is not None
+    assert only.fix.relation.value == "assumes"
+    fix(tmp_path)
+    assert 'torchmetrics.Accuracy(task="binary")' in (tmp_path / "model.py").read_text()
+
+
+def test_a_callback_that_reads_a_key_of_a_named_dict_too_early_is_found(tmp_path: Path) -> None:
+    files = {
+        "model.py": """
+            import pytorch_lightning as pl
+            import torch
+
+
+            class Model(pl.LightningModule):
+                def validation_step(self, batch, batch_idx):
+                    return batch
+
+                def validation_epoch_end(self, outs):
+                    found = {"most": torch.cat(outs).max()}
+                    self.log_dict(found, sync_dist=True)
+            """,
+        "show.py": """
+            from pytorch_lightning import Callback
+
+
+            class Show(Callback):
+                def on_validation_epoch_end(self, trainer, pl_module):
+                    print(trainer.callback_metrics["most"])
+            """,
+    }
+    report = check(written(tmp_path, files), "LM207")
+    assert [d.path[-7:] for d in report.diagnostics] == ["show.py"]

@@ -39,7 +39,10 @@ class CreateMetricObject(Codemod):
         assert isinstance(call, LogCall)
         assert isinstance(origin, Origin)
         if origin.kind == "formula" and origin.name != "square root":
-            return Blocked(finding.help)
+            return Blocked(
+                f"no metric object answers the {origin.name} over an epoch; whether its mean or "
+                "the formula of the means is meant is for a person to say"
+            )
         if origin.averaged:
             return Blocked(
                 f"the batch values are averaged by hand at line {call.node.lineno}; update an "

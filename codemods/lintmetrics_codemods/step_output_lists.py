@@ -302,9 +302,13 @@ class _Migration:
             raise CannotEdit(f"{where} is defined {len(same)} times in its class")
         if self.uses[end] and end.name == end.stage.hook:
             self._require_outputs(end)
-        if end.cls.is_kind("LightningModule") and inherited(end.cls, end.name) is None:
+        if end.cls.is_kind("LightningModule"):
             for reference, reached in self.calls.items():
-                if reference.function is function and reference.receiver == "super":
+                if (
+                    reference.function is function
+                    and reference.receiver == "super"
+                    and inherited(end.cls, reference.name) is None
+                ):
                     raise CannotEdit(
                         f"super() at {end.module.source.path}:{reference.line} reaches "
                         f"{reached[0].spelled} in some subclasses and Lightning in others; give "

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model.epoch_hooks import STAGES, Stage, own_epoch_end
+from lintmetrics.model.step_outputs import assignments
 from lintmetrics.project import ClassInfo, Module, Project
 from lintmetrics.tree import subtree
 
@@ -132,7 +133,11 @@ def _keys(method: FunctionNode) -> Iterator[str]:
         given = node.args[0]
         if node.func.attr == "log" and isinstance(given, ast.Constant):
             yield str(given.value)
-        elif node.func.attr == "log_dict" and isinstance(given, ast.Dict):
-            for key in given.keys:
-                if isinstance(key, ast.Constant):
-                    yield str(key.value)
+        elif node.func.attr == "log_dict":
+            made = [given]
+            if isinstance(given, ast.Name):
+                made = [value for value in assignments(method, given.id) if value is not None]
+            for display in made:
+                for key in display.keys if isinstance(display, ast.Dict) else ():
+                    if isinstance(key, ast.Constant):
+                        yield str(key.value)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass
 
-from lintmetrics.edits import FunctionNode
+from lintmetrics.edits import FunctionNode, default_of
 from lintmetrics.model.tensors import Tensor, bindings, constant, known_tensor
 from lintmetrics.model.trails import Spot, attribute_value, is_self, trail, width_of
 from lintmetrics.project import ClassInfo, Module
@@ -346,6 +346,8 @@ def _gather(
     if task == "binary" and (size_proof or not proof):
         if value is not None and value > 1:
             task = "multilabel"
+        elif value is None and size is not None and _is_one_by_default(module, size, call):
+            proof = False
         elif value is None and size is not None and (size_proof or "loss" in why):
             # A binary loss over a number of outputs that has a name: one label each.
             task, proof = "multilabel", False
@@ -364,6 +366,13 @@ def _gather(
         size_proof,
         scores,
     )
+
+
+def _is_one_by_default(module: Module, size: str, call: ast.Call) -> bool:
+    """Tell whether a number of outputs is a parameter that is 1 where nothing is given."""
+    function = module.enclosing_function(call)
+    default = default_of(function, size) if function is not None else None
+    return default is not None and constant(module, default) == 1
 
 
 @dataclass(frozen=True)
