@@ -87,3 +87,72 @@ def test_a_mean_behind_an_early_return_stays_with_it(
     hook = text.split("def on_validation_epoch_end", 1)[1]
     assert ('self.log("val/loss"' not in hook) == moved
     assert moved or projects.codes(projects.check(tmp_path)) == ["LM111"]
+
+
+FILLED = """\
+import pytorch_lightning as pl
+from torch import nn
+from torchmetrics import JaccardIndex
+
+
+class Segmenter(pl.LightningModule):
+    def __init__(self, classes=3):
+        super().__init__()
+        START
+        for stage in ("train_", "val_"):
+            FILL
+
+    def validation_step(self, batch, batch_idx):
+        scores, y = batch
+        iou = self.metrics[KEY](scores, y)
+        self.log("val/iou", iou)
+"""
+IOU = 'JaccardIndex(task="multiclass", num_classes=classes)'
+
+
+@pytest.mark.parametrize(
+    ("start", "fill", "key", "registered"),
+    [
+        ("self.metrics = nn.ModuleDict()", f"self.metrics[stage] = {IOU}", '"val_"', True),
+        ("self.metrics = nn.ModuleDict({})", f"self.metrics[stage] = {IOU}", '"val_"', True),
+        (
+            "self.metrics = nn.ModuleDict()",
+            f"self.metrics.update({{stage: {IOU}}})",
+            '"val_"',
+            True,
+        ),
+        ("self.metrics = nn.ModuleList()", f"self.metrics.append({IOU})", "1", True),
+        ("self.metrics = {}", f"self.metrics[stage] = {IOU}", '"val_"', False),
+    ],
+)
+def test_a_container_of_modules_registers_what_is_put_in_later(
+    start: str, fill: str, key: str, registered: bool, tmp_path: Path
+) -> None:
+    text = FILLED.replace("START", start).replace("FILL", fill).replace("KEY", key)
+    (tmp_path / "model.py").write_text(text)
+    (only,) = projects.check(tmp_path, "LM102").diagnostics
+    assert (only.fix is not None) == registered
+    assert registered or "plain dict" in only.blocked
+
+
+TRANSPOSED = """\
+import torch
+import pytorch_lightning as pl
+
+
+class Regressor(pl.LightningModule):
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        return self.loss(x, y), x, y
+
+    def validation_epoch_end(self, outs):
+        losses, x, y = zip(*outs)
+        self.log("all", self.loss(torch.cat(x), torch.cat(y)))
+        self.log("loss", sum(losses) / len(losses))
+"""
+
+
+def test_outputs_turned_round_are_still_one_value_per_batch(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(TRANSPOSED)
+    (only,) = projects.check(tmp_path, "LM111").diagnostics
+    assert '"loss"' in only.message

@@ -50,6 +50,7 @@ _TOTAL = 300_000  # and for all hooks of a class.
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11.
 _LOSS = re.compile(r"loss|objective|criterion|(?:^|[_/.\-])(?:nll|kld?|elbo)(?:$|[_/.\-])", re.I)
 _BATCH_VALUE = re.compile(r"loss|acc|nll|elbo|perplexity|iou|dice|error", re.I)
+_ZIP = Named("builtins.zip")
 _SETUP = ("__init__", "setup", "configure_model", "on_fit_start", "on_train_start")
 
 
@@ -1050,8 +1051,12 @@ class LightningClass:
             if not isinstance(owner, (SelfValue, Named)):
                 arguments, keywords = self._arguments(frame, node)
                 return self._call_method(frame, node, owner, function, arguments, keywords)
-        arguments, keywords = self._arguments(frame, node)
         target = self._eval(frame, function)
+        if target == _ZIP and len(node.args) == 1 and isinstance(node.args[0], ast.Starred):
+            turned = operations.columns(self._eval(frame, node.args[0].value))
+            if turned is not None:
+                return Seq(tuple(turned))
+        arguments, keywords = self._arguments(frame, node)
         return each(target, lambda value: self._call(frame, node, value, arguments, dict(keywords)))
 
     def _arguments(self, frame: _Frame, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:

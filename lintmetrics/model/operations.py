@@ -467,13 +467,20 @@ def item(value: Value, key: Value, node: ast.Subscript) -> Value:
     return UNKNOWN
 
 
+def columns(rows: Value) -> list[Value] | None:
+    """Return what ``zip(*rows)`` yields for a list of like tuples, ``None`` for others."""
+    if isinstance(rows, Elements) and isinstance(rows.of, Seq):
+        return [Elements(item, rows.per_batch) for item in rows.of.items]
+    return None
+
+
 def with_item(holder: Value, key: Value, value: Value) -> Value:
     """Return a container after ``holder[key] = value``."""
     name = text_of(key)
     if isinstance(holder, Map):
         if name is None:
             return replace(holder, open=True)
-        return holder.with_item(name, value)
+        return holder.with_item(name, _registered(value, holder.container))
     if len(options(holder)) > 1:
         return each(holder, lambda option: with_item(option, key, value))
     return holder
@@ -483,7 +490,7 @@ def updated(found: Map, value: Value) -> Map:
     """Return a dict after ``found.update(value)``."""
     if isinstance(value, Map):
         for key, entry in value.items:
-            found = found.with_item(key, entry)
+            found = found.with_item(key, _registered(entry, found.container))
         return replace(found, open=found.open or value.open)
     return replace(found, open=True)
 
@@ -504,13 +511,14 @@ def mutated(
             owner = updated(owner, argument)
         return updated(owner, Map(tuple(keywords.items())))
     if name == "append" and arguments and isinstance(owner, (Seq, Elements)):
+        added = arguments[0]
+        if isinstance(owner, Seq):
+            added = _registered(added, owner.container)
         if loop or isinstance(owner, Elements):
-            of = merge(
-                [*([element_of(owner)] if element_of(owner) != UNKNOWN else []), arguments[0]]
-            )
+            of = merge([*([element_of(owner)] if element_of(owner) != UNKNOWN else []), added])
             per_batch = loop == "batches" or (isinstance(owner, Elements) and owner.per_batch)
             return Elements(of, per_batch)
-        return Seq((*owner.items, arguments[0])) if isinstance(owner, Seq) else None
+        return replace(owner, items=(*owner.items, added))
     if name == "extend" and arguments and isinstance(owner, (Seq, Elements)):
         return Elements(merge([element_of(arguments[0])]), False)
     if len(options(owner)) > 1 and name in ("append", "update"):
@@ -539,10 +547,11 @@ def _placed(value: Value, path: str, container: str) -> Value:
         return value if value.path else value.at(path, value.container or container)
     if isinstance(value, Map):
         items = tuple((key, _placed(v, f"{path}[{key!r}]", "dict")) for key, v in value.items)
-        return Map(items, value.open)
+        return replace(value, items=items)
     if isinstance(value, Seq):
         entries = enumerate(value.items)
-        return Seq(tuple(_placed(v, f"{path}[{index}]", "list") for index, v in entries))
+        listed = tuple(_placed(v, f"{path}[{index}]", "list") for index, v in entries)
+        return replace(value, items=listed)
     if isinstance(value, Elements) and isinstance(value.of, Metric) and not value.of.path:
         return Elements(value.of.at(f"{path}[...]", value.of.container or "list"))
     return value
@@ -760,7 +769,7 @@ def construct(
         return (
             _registered(values[0], kind)
             if values
-            else (Map(()) if kind == "ModuleDict" else Seq(()))
+            else (Map((), container=kind) if kind == "ModuleDict" else Seq((), kind))
         )
     last = name.rsplit(".", 1)[-1]
     if last[:1].isupper() and name.startswith("torch.nn."):
@@ -769,7 +778,9 @@ def construct(
 
 
 def _registered(value: Value, kind: str) -> Value:
-    """Return a container whose metrics are registered as submodules."""
+    """Return a value whose metrics are registered as submodules, where something does that."""
+    if not kind:
+        return value
 
     def mark(entry: Value) -> Value:
         if isinstance(entry, Metric):
@@ -778,10 +789,13 @@ def _registered(value: Value, kind: str) -> Value:
             return Map(tuple((key, mark(inner)) for key, inner in entry.items), entry.open)
         return entry
 
+    if isinstance(value, Metric):
+        return mark(value)
     if isinstance(value, Map):
-        return Map(tuple((key, mark(entry)) for key, entry in value.items), value.open)
+        entries = tuple((key, mark(entry)) for key, entry in value.items)
+        return Map(entries, value.open, kind)
     if isinstance(value, Seq):
-        return Seq(tuple(mark(entry) for entry in value.items))
+        return Seq(tuple(mark(entry) for entry in value.items), kind)
     if isinstance(value, Elements):
         return Elements(mark(value.of), value.per_batch)
     return value

@@ -104,9 +104,10 @@ class Text(Value):
 
 @dataclass(frozen=True)
 class Seq(Value):
-    """A tuple or list whose items are known."""
+    """A tuple or list whose items are known; ``container`` names one that registers modules."""
 
     items: tuple[Value, ...]
+    container: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,14 @@ class Elements(Value):
 
 @dataclass(frozen=True)
 class Map(Value):
-    """A dict with known keys; ``open`` when it may hold more."""
+    """A dict with known keys; ``open`` when it may hold more.
+
+    ``container`` names one that registers the modules put in it.
+    """
 
     items: tuple[tuple[str, Value], ...]
     open: bool = False
+    container: str = ""
 
     def get(self, key: str) -> Value:
         """Return the value under a key, ``UNKNOWN`` when it is not known."""
@@ -137,7 +142,7 @@ class Map(Value):
     def with_item(self, key: str, value: Value) -> Map:
         """Return the dict with one key set."""
         kept = tuple((k, v) for k, v in self.items if k != key)
-        return Map((*kept, (key, value)), self.open)
+        return replace(self, items=(*kept, (key, value)))
 
 
 @dataclass(frozen=True)
