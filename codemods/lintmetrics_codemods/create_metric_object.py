@@ -40,8 +40,8 @@ class CreateMetricObject(Codemod):
         assert isinstance(origin, Origin)
         if origin.kind == "formula" and origin.name != "square root":
             return Blocked(
-                f"no metric object answers the {origin.name} over an epoch; whether its mean or "
-                "the formula of the means is meant is for a person to say"
+                f"no metric object answers the {origin.name} of an epoch; gather its parts in "
+                "torchmetrics.MeanMetric by hand, or log the mean itself under the key"
             )
         if origin.averaged:
             return Blocked(
@@ -155,7 +155,11 @@ def _creation(name: str, made: str) -> list[str]:
     if len(line) <= _WIDTH - 8:
         return [line]
     head, _, rest = made.partition("(")
-    return [f"self.{name} = {head}(", f"    {rest[:-1]}", ")"]
+    inner = [f"    {rest[:-1]}"]
+    value, split, keys = rest[1:-2].partition(" for key in ")
+    if len(inner[0]) > _WIDTH - 8 and split and rest.startswith("{"):
+        inner = ["    {", f"        {value}", f"       {split}{keys}", "    }"]
+    return [f"self.{name} = {head}(", *inner, ")"]
 
 
 def _write_creation(
