@@ -276,6 +276,86 @@ def test_helpers_hand_the_object_on(tmp_path: Path) -> None:
     assert 'self._log("auc", self.val_auc)' in after
 
 
+_MACRO = 'f1_score(p, y, task="multiclass", num_classes=3, average="macro")'
+_CALLERS = """
+def training_step(self, batch, batch_idx):
+    loss, logs = self._shared(batch, "train")
+    self.log_dict(logs, on_step=False, on_epoch=True)
+    return loss
+
+def validation_step(self, batch, batch_idx):
+    loss, logs = self._shared(batch, "val")
+    self.log_dict(logs)
+"""
+
+
+def _shared(lines: str) -> str:
+    return step(lines, "_shared").replace("batch, batch_idx", "batch, stage")
+
+
+def test_the_dict_of_a_helper_that_its_callers_log_holds_objects(tmp_path: Path) -> None:
+    helper = _shared(
+        f"f1 = {_MACRO}\nlogs = {{'n': 1.0, f'{{stage}}_f1': f1}}\nreturn p.mean(), logs"
+    )
+    text = model(helper, _CALLERS)
+    _, after = fixed(tmp_path, text)
+    assert changed(text, after)[1] == [
+        "self.f1 = torch.nn.ModuleDict(",
+        "{",
+        'key: torchmetrics.F1Score(task="multiclass", num_classes=3, average="macro")',
+        'for key in ("train_f1", "val_f1")',
+        "}",
+        ")",
+        "self.f1[f'{stage}_f1'].update(p, y)",
+        "logs = {'n': 1.0, f'{stage}_f1': self.f1[f'{stage}_f1']}",
+    ]
+
+
+def test_entries_that_a_helper_sets_one_by_one_hold_objects(tmp_path: Path) -> None:
+    helper = _shared(
+        "logs = {f'{stage}/loss': F.cross_entropy(p, y)}\n"
+        "if stage == 'val':\n    logs['val/auc'] = auroc(p, y, task='binary')\n"
+        "return logs[f'{stage}/loss'], logs"
+    )
+    text = model(helper, _CALLERS)
+    _, after = fixed(tmp_path, text)
+    assert changed(text, after)[1] == [
+        "self.val_auc = torchmetrics.AUROC(task='binary')",
+        "self.val_auc.update(p, y)",
+        "logs['val/auc'] = self.val_auc",
+    ]
+
+
+def test_a_metric_object_in_the_dict_of_a_helper_is_handed_on(tmp_path: Path) -> None:
+    helper = _shared("return p.mean(), {f'{stage}_f1': self.f1(p, y)}")
+    text = model(helper, _CALLERS, init=f"self.f1 = {_F1}")
+    _, after = fixed(tmp_path, text)
+    assert f'{{key: {_F1} for key in ("train_f1", "val_f1")}}' in after
+    assert "self.f1[f'{stage}_f1'](p, y)" in after
+    assert "return p.mean(), {f'{stage}_f1': self.f1[f'{stage}_f1']}" in after
+
+
+_MORE_THAN_LOGGED = {
+    "returned": _CALLERS.replace("return loss", "return {'loss': loss, **logs}"),
+    "printed": _CALLERS + "    print(logs)\n",
+    "not logged": _CALLERS.replace("self.log_dict(logs)", "pass"),
+    "taken apart": _CALLERS.replace("log_dict(logs)", "log('val_f1', logs['val_f1'])"),
+    "under a condition": _CALLERS.replace(
+        "    self.log_dict(logs)", "    if batch_idx:\n        self.log_dict(logs)"
+    ),
+}
+
+
+@pytest.mark.parametrize("callers", _MORE_THAN_LOGGED.values(), ids=_MORE_THAN_LOGGED)
+def test_the_dict_of_a_helper_that_is_more_than_logged_stays(callers: str, tmp_path: Path) -> None:
+    helper = _shared(f"return p.mean(), {{f'{{stage}}_f1': {_MACRO}}}")
+    text = model(helper, callers)
+    before, after = fixed(tmp_path, text)
+    assert after == text
+    assert before
+    assert all("_shared" in found.blocked for found in before)
+
+
 def test_a_class_without_init_gets_one(tmp_path: Path) -> None:
     text = (
         "import lightning.pytorch as pl\nfrom torchmetrics.functional import auroc\n\n\n"

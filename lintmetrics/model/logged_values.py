@@ -59,6 +59,7 @@ class LoggedValue:
         key: the expression of its key.
         local: the name it has in between; empty when it is written in place.
         is_used: whether that name is read by more than the log call.
+        log_nodes: every call that logs it, where a helper hands it to several.
     """
 
     call: LogCall
@@ -70,6 +71,7 @@ class LoggedValue:
     key: ast.expr | None
     local: str
     is_used: bool
+    log_nodes: tuple[ast.Call, ...] = ()
 
     @property
     def function(self) -> FunctionNode | None:
@@ -106,12 +108,11 @@ class LoggedValue:
 
     def contexts(self) -> list[LogContext]:
         """Return every way that leads to the log call, in the class that holds it and below."""
+        nodes = self.log_nodes or (self.call.node,)
         found: list[LogContext] = []
         for cls in (self.owner, *self.owner.subclasses):
             for call in LightningClass.of(cls).log_calls:
-                if call.node is self.call.node and (
-                    call.entry == self.call.entry or self._is_entry(call)
-                ):
+                if call.node in nodes and (call.entry == self.call.entry or self._is_entry(call)):
                     found += [c for c in call.contexts if c not in found]
         own = [context for context in found if self._carries(context)]
         return own or found
@@ -162,6 +163,12 @@ def trace(call: LogCall, made: ast.expr, module: Module) -> LoggedValue:
     if found is not None:
         logged, written, key = found
         return _follow(call, made, module, function, logged, written, key)
+    entry = _entry_of_helper(made, module, function)
+    if entry is not None:
+        node, written, key, log_nodes = entry
+        if call.node in log_nodes:
+            value = _follow(call, made, module, function, node, written, key)
+            return replace(value, log_nodes=log_nodes)
     slot = _returned(call, made, module, function)
     if slot is not None:
         statement, written = slot
@@ -185,7 +192,7 @@ def _follow(
     key: ast.expr | None,
 ) -> LoggedValue:
     """Follow a value inside one function, from where it is made to where it is handed on."""
-    if not isinstance(logged, (ast.Expr, ast.Return)):
+    if not isinstance(logged, (ast.Expr, ast.Return, ast.Assign)):
         raise CannotEdit(f"the log call at line {call.node.lineno} is part of an expression")
     statement: ast.stmt = logged if _contains(logged, made) else module.statement(made)
     inner = _peeled(module, written)
@@ -338,6 +345,167 @@ def _returned(
                 if is_shown and _once(caller, bound.id):
                     return returns[0], part
     return None
+
+
+# Dicts that a helper makes and its callers log ----------------------------------------------------
+
+
+def _entry_of_helper(
+    made: ast.expr, module: Module, function: FunctionNode
+) -> tuple[ast.stmt, ast.expr, ast.expr, tuple[ast.Call, ...]] | None:
+    """Return how a helper puts a value into the dict that it returns, where every caller does
+    nothing but log that dict.
+
+    Returns statement, expression and key of the entry, and the calls that log the dict.
+
+    Raises:
+        CannotEdit: a caller does something else with it.
+    """
+    owner = module.enclosing_class(function)
+    returns = [node for node in subtree(function) if isinstance(node, ast.Return)]
+    if owner is None or len(returns) != 1 or hooks.is_batch_hook(function.name):
+        return None
+    handed = returns[0].value
+    parts = handed.elts if isinstance(handed, ast.Tuple) else [handed]
+    for index, part in enumerate(parts):
+        entry = _entry(made, module, function, part, returns[0])
+        if entry is not None:
+            place = (index, len(parts)) if isinstance(handed, ast.Tuple) else None
+            nodes = _logs_of(owner, function, place)
+            return (*entry, nodes) if nodes else None
+    return None
+
+
+def _entry(
+    made: ast.expr,
+    module: Module,
+    function: FunctionNode,
+    handed: ast.expr | None,
+    returned: ast.Return,
+) -> tuple[ast.stmt, ast.expr, ast.expr] | None:
+    """Return where a value enters a dict that is returned: statement, expression and key."""
+
+    def is_it(node: ast.expr) -> bool:
+        inner = _peeled(module, node)
+        if isinstance(inner, ast.Name):
+            return any(_contains(b, made) for b in bindings(module, inner.id, function))
+        return inner is made
+
+    if isinstance(handed, ast.Name):
+        # An entry that is set counts as a binding of the name as well.
+        bound = [
+            statement
+            for statement in bindings(module, handed.id, function)
+            if not isinstance(statement, ast.Assign)
+            or not all(isinstance(target, ast.Subscript) for target in statement.targets)
+        ]
+        value = _assigned(bound[0]) if len(bound) == 1 else None
+        if not isinstance(value, ast.Dict):
+            return None
+        stores: list[tuple[ast.Assign, ast.expr]] = []
+        others: list[str] = []
+        for read in _reads(function, handed.id):
+            above = module.parent(read)
+            if read is handed:
+                continue
+            if not isinstance(above, ast.Subscript) or above.value is not read:
+                return None
+            store = module.parent(above)
+            if isinstance(store, ast.Assign) and store.targets == [above] and is_it(store.value):
+                stores.append((store, above.slice))
+            elif isinstance(above.ctx, ast.Del):
+                return None
+            else:
+                others.append(ast.dump(above.slice))
+        entries = [(k, i) for k, i in zip(value.keys, value.values, strict=True) if k is not None]
+        places = [(bound[0], item, key) for key, item in entries if is_it(item)]
+        places += [(store, store.value, key) for store, key in stores]
+        # Another entry of that key, or a reader of it, has a say in what is logged.
+        if len(places) != 1 or ast.dump(places[0][2]) in others:
+            return None
+        return places[0]
+    if not isinstance(handed, ast.Dict):
+        return None
+    for key, item in zip(handed.keys, handed.values, strict=True):
+        if key is not None and is_it(item):
+            return returned, item, key
+    return None
+
+
+def _logs_of(
+    owner: ClassInfo, function: FunctionNode, place: tuple[int, int] | None
+) -> tuple[ast.Call, ...]:
+    """Return the calls that log what a helper returns; empty when it is called in another way.
+
+    Args:
+        owner: the class of the helper; ``function``: the helper.
+        place: index of the dict in the tuple that is returned, and its length.
+    """
+    members = list(dict.fromkeys((*owner.mro(), owner, *owner.subclasses)))
+    if any(cls is not owner and function.name in cls.namespace for cls in members):
+        return ()
+    names = {cls.node.name for cls in members}
+    found: list[ast.Call] = []
+    for cls in members:
+        for node in subtree(cls.node):
+            if not (isinstance(node, ast.Attribute) and node.attr == function.name):
+                continue
+            holder = node.value
+            if not (isinstance(holder, ast.Name) and holder.id == "self"):
+                if isinstance(holder, ast.Call) or getattr(holder, "id", "") in names:
+                    return ()
+                continue
+            site = cls.module.parent(node)
+            if not isinstance(site, ast.Call) or site.func is not node:
+                return ()
+            found.append(_log_of(cls.module, site, function, place))
+    return tuple(found)
+
+
+def _log_of(
+    module: Module, site: ast.Call, helper: FunctionNode, place: tuple[int, int] | None
+) -> ast.Call:
+    """Return the call that logs what one call of a helper returns."""
+    refused = CannotEdit(
+        f"the dict that {helper.name} returns at line {site.lineno} is not only logged; log the "
+        f"metric in {helper.name}"
+    )
+    caller = module.enclosing_function(site)
+    shown: ast.expr = site
+    if place is not None or not isinstance(module.parent(site), (ast.Call, ast.keyword)):
+        statement = module.parent(site)
+        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or caller is None:
+            raise refused
+        target = statement.targets[0]
+        if place is not None:
+            index, length = place
+            if not isinstance(target, ast.Tuple) or len(target.elts) != length:
+                raise refused
+            target = target.elts[index]
+        if not isinstance(target, ast.Name) or not _once(caller, target.id):
+            raise refused
+        (shown,) = _reads(caller, target.id)
+    above = module.parent(shown)
+    log = module.parent(above) if isinstance(above, ast.keyword) else above
+    if not (
+        isinstance(log, ast.Call)
+        and _is_method(log.func, "log_dict")
+        and (log.args[:1] == [shown] or getattr(above, "arg", "") == "dictionary")
+        and isinstance(module.parent(log), ast.Expr)
+    ):
+        raise refused
+    conditions = _conditions(module, module.statement(site))
+    if conditions != _conditions(module, module.statement(log)):
+        raise CannotEdit(
+            f"what {helper.name} returns at line {site.lineno} is logged at line {log.lineno} "
+            "under another condition"
+        )
+    for around in module.ancestors(log):
+        if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            break
+        if isinstance(around, (ast.For, ast.AsyncFor, ast.While)):
+            raise CannotEdit(f"the log call stands in the loop at line {around.lineno}")
+    return log
 
 
 def _name_of(module: Module, site: ast.Call) -> str:
