@@ -316,13 +316,18 @@ class Module:
 
     def binds(self, name: str) -> bool:
         """Tell whether a name is bound anywhere in the file."""
-        if name in self._namespace or any(item.bound == name for item in self.imports):
-            return True
-        return any(
-            (isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load))
-            or (isinstance(node, ast.arg) and node.arg == name)
-            for node in subtree(self.tree)
-        )
+        return name in self._bound_anywhere
+
+    @cached_property
+    def _bound_anywhere(self) -> frozenset[str]:
+        names = {*self._namespace, *(item.bound for item in self.imports)}
+        for node in subtree(self.tree):
+            if isinstance(node, ast.Name):
+                if not isinstance(node.ctx, ast.Load):
+                    names.add(node.id)
+            elif isinstance(node, ast.arg):
+                names.add(node.arg)
+        return frozenset(names)
 
     def local_name(self, dotted: str) -> str | None:
         """Return how code at the top of the file can already spell a dotted name."""
@@ -904,7 +909,7 @@ def _position(node: ast.expr | ast.stmt) -> tuple[int, int]:
     return (node.lineno, node.col_offset)
 
 
-def project_root(path: str) -> str:
+def project_root(path: str) -> str | None:
     """Return the directory that holds a project: the nearest with a marker such as ``.git``."""
     current = path if os.path.isdir(path) else os.path.dirname(path)
     while True:
@@ -912,5 +917,5 @@ def project_root(path: str) -> str:
             return current
         above = os.path.dirname(current)
         if above == current:
-            return path if os.path.isdir(path) else os.path.dirname(path)
+            return None
         current = above

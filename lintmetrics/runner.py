@@ -72,15 +72,22 @@ class _Files:
         return known
 
     def universe(self) -> Iterable[str]:
-        """Return the Python files of the whole project, for questions about subclasses."""
+        """Return the Python files of the whole project, for questions about subclasses.
+
+        A file that stands in no project, such as a script in a home directory, has its neighbours
+        for one: what lies around it may be anything.
+        """
         if self._universe is None:
             paths = set(self.given)
-            roots = {_root_of(path) for path in list(paths)[:200]}
-            for root in sorted(roots):
+            directories = {os.path.dirname(path) for path in self.given}
+            roots = {_root_of(directory) for directory in directories}
+            for root in sorted(root for root in roots if root is not None):
                 if sum(path.startswith(root + os.sep) for path in paths) > 200:
                     continue  # A whole tree was given; it is its own universe.
                 found, _ = discover([root], self.settings_for)
                 paths.update(file.path for file in found)
+            for directory in directories if None in roots else ():
+                paths.update(os.path.join(directory, name) for name in _listed(directory))
             self._universe = sorted(path for path in paths if path.endswith(".py"))
         return self._universe
 
@@ -91,10 +98,17 @@ class _Files:
         return Project(self.read, self.universe, None, settings.lightning_bases)
 
 
-def _root_of(path: str) -> str:
+def _root_of(path: str) -> str | None:
     from lintmetrics.project import project_root
 
     return project_root(path)
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _gated(files: _Files, report: Report) -> list[str]:

@@ -8,6 +8,7 @@ Source: lightning 2.6.6, ``utilities/data.py``, ``extract_batch_size``; every fo
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,8 +46,10 @@ class BatchSize:
     parameter: str = ""
 
 
+@functools.lru_cache(maxsize=256)
 def in_step(cls: ClassInfo, function: FunctionNode) -> BatchSize:
     """Return what the code of a step, or of a method that steps share, shows of its batch."""
+    # A step with many log calls is asked about once for each.
     name = batch_parameter(cls, function)
     if name is None:
         return BatchSize("unknown")
