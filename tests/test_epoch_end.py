@@ -986,7 +986,10 @@ def test_a_returned_log_is_logged_once_for_all_its_names(tmp_path: Path) -> None
             "logs = make()\n        return {'loss': x, 'log': logs, 'progress_bar': {'a': x}}",
             "may share a key",
         ),
-        ("out = {'loss': x, 'log': {'a': x}}\n        return out", "built apart from the return"),
+        (
+            "out = {'loss': x, 'log': {'a': x}}\n        self.keep(out)\n        return out",
+            "built apart from the return",
+        ),
     ],
     ids=["call", "logged already", "two dicts", "built apart"],
 )

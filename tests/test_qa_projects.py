@@ -465,3 +465,89 @@ def test_a_callback_that_reads_a_key_of_a_named_dict_too_early_is_found(tmp_path
     }
     report = check(written(tmp_path, files), "LM207")
     assert [d.path[-7:] for d in report.diagnostics] == ["show.py"]
+
+
+def test_a_mean_over_batches_that_are_lists_of_batches_is_left_to_a_person(tmp_path: Path) -> None:
+    files = {
+        "model.py": """
+            import pytorch_lightning as pl
+            import torch
+            import torch.nn.functional as F
+
+
+            class Model(pl.LightningModule):
+                def validation_step(self, batch, batch_idx):
+                    tokens, labels = batch[0], batch[1]
+                    pieces = batch[0]
+                    loss = 0
+                    for i in range(len(pieces)):
+                        piece = pieces[i]
+                        rows, width = piece.size()
+                        loss += F.cross_entropy(self(piece), labels[i]) / len(pieces)
+                    return {"loss": loss}
+
+                def validation_epoch_end(self, outputs):
+                    self.log("val_loss", torch.stack([o["loss"] for o in outputs]).mean())
+            """
+    }
+    report = fix(written(tmp_path, files), "LM111")
+    (only,) = report.diagnostics
+    assert "piece by piece" in only.blocked
+
+
+def test_a_hook_that_reads_lists_by_dataloader_in_one_branch_gets_them(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        {
+            "model.py": """
+                import pytorch_lightning as pl
+                import torch
+
+
+                class Model(pl.LightningModule):
+                    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+                        return {"score": batch}
+
+                    def validation_epoch_end(self, outputs):
+                        if self.hparams.task == "pairs":
+                            for i, output in enumerate(outputs):
+                                score = torch.cat([x["score"] for x in output])
+                                self.log(f"spread_{i}", score.std())
+                            return
+                        self.log("spread", torch.cat([x["score"] for x in outputs]).std())
+                """
+        },
+    )
+    fix(tmp_path)
+    text = (tmp_path / "model.py").read_text()
+    assert "def on_validation_batch_end(" in text
+    assert "collected = collected[dataloader_idx]" in text
+
+
+def test_scores_of_a_loaded_metric_that_are_taken_apart_on_the_way_are_found(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "model.py": """
+            import evaluate
+            import pytorch_lightning as pl
+
+
+            class Model(pl.LightningModule):
+                def __init__(self):
+                    super().__init__()
+                    self.bleu = evaluate.load("sacrebleu")
+
+                def test_step(self, batch, batch_idx):
+                    found = self.bleu.compute(predictions=self(batch), references=batch["text"])
+                    self.log_dict({k: v for k, v in found.items()})
+                    self.log_dict({f"test_{k}": v for k, v in found.items()})
+
+                def validation_step(self, batch, batch_idx):
+                    found = self.bleu.compute(predictions=self(batch), references=batch["text"])
+                    self.log("bleu", found["score"])
+                    self.log_dict(found)
+            """
+    }
+    report = check(written(tmp_path, files), "LM101")
+    assert [d.start.line for d in report.diagnostics] == [12, 18, 19]

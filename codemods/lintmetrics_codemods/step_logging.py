@@ -619,6 +619,11 @@ class _Move:
             if size.expression is None:
                 raise CannotEdit(f"{size.why}; tell self.log the batch_size by hand")
             options.append(f"batch_size={size.expression}")
+        elif (line := batches.chunked(self.cls, source.step)) is not None:
+            raise CannotEdit(
+                f"the batch is worked on piece by piece at line {line}, and Lightning would take "
+                "the size of one piece for its own; tell self.log the batch_size by hand"
+            )
         self.lines += _call_lines("self.log", [key, value, *options])
 
     def _write_metric(self, item: Logged, key: str, source: _Source) -> None:

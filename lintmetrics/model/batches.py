@@ -413,6 +413,48 @@ def _unpacked(function: FunctionNode, name: str) -> list[str | None]:
     return []
 
 
+def chunked(cls: ClassInfo, function: FunctionNode) -> int | None:
+    """Return the line of a loop over the pieces of a part of the batch, each a batch by itself.
+
+    That is ``for i in range(len(x))`` with ``x[i]`` measured in the body; Lightning would take the
+    size of the first piece.
+    """
+    batch = batch_parameter(cls, function)
+    if batch is None:
+        return None
+    parts = {part for part in _unpacked(function, batch) if part}
+    for node in own_nodes(function):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Subscript)
+            and _is_name(node.value.value, batch)
+        ):
+            parts.update(t.id for t in node.targets if isinstance(t, ast.Name))
+    for loop in own_nodes(function):
+        if not isinstance(loop, ast.For):
+            continue
+        named = {node.id for node in subtree(loop.iter) if isinstance(node, ast.Name)}
+        if "len" not in named or not (looped := parts & named):
+            continue
+        pieces = {
+            target.id
+            for node in subtree(loop)
+            if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Subscript)
+            and any(_is_name(node.value.value, part) for part in looped)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        if any(
+            isinstance(node, ast.Attribute)
+            and node.attr in ("size", "shape")
+            and any(_is_name(node.value, piece) for piece in pieces)
+            for node in subtree(loop)
+        ):
+            return loop.lineno
+    return None
+
+
 def rebinds_before_end(function: FunctionNode, name: str) -> bool:
     """Tell whether a name is bound more than once in a body (a parameter: at all)."""
     stores = sum(

@@ -435,9 +435,13 @@ def item_is_flat(cls: ClassInfo, function: FunctionNode, name: str, depth: int =
                 if isinstance(around, (ast.For, ast.comprehension)):
                     target = around.target
                     if isinstance(target, ast.Tuple) and len(target.elts) == 2:
+                        if _is_looped(module, around, target.elts[1]):
+                            return False
                         flat |= _keyed(module, around, target.elts[1])
                 continue
         if isinstance(parent, (ast.For, ast.comprehension)) and parent.iter is load:
+            if _is_looped(module, parent, parent.target):
+                return False  # Another branch may read them flat; the lists in lists count.
             flat |= _keyed(module, parent, parent.target)
         elif isinstance(parent, ast.Subscript) and parent.value is load:
             around = module.parent(parent)
@@ -464,24 +468,31 @@ def item_is_flat(cls: ClassInfo, function: FunctionNode, name: str, depth: int =
     return flat
 
 
-def _keyed(module: Module, loop: ast.AST, target: ast.expr) -> bool:
+def _reads_in(module: Module, loop: ast.AST, target: ast.expr) -> list[ast.Name]:
+    """Return the reads of the target of a loop inside it."""
     if not isinstance(target, ast.Name):
-        return False
+        return []
     inside: ast.AST = loop
     if isinstance(loop, ast.comprehension):
         inside = module.parent(loop) or loop
-    reads = [
+    return [
         node
         for node in subtree(inside)
         if isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Load)
     ]
-    if any(
+
+
+def _is_looped(module: Module, loop: ast.AST, target: ast.expr) -> bool:
+    """Tell whether each item of a loop is looped over itself."""
+    return any(
         isinstance(parent := module.parent(node), (ast.For, ast.comprehension))
         and parent.iter is node
-        for node in reads
-    ):
-        return False
-    return any(_is_keyed_access(module, node) for node in reads)
+        for node in _reads_in(module, loop, target)
+    )
+
+
+def _keyed(module: Module, loop: ast.AST, target: ast.expr) -> bool:
+    return any(_is_keyed_access(module, node) for node in _reads_in(module, loop, target))
 
 
 def _is_keyed_access(module: Module, node: ast.AST) -> bool:
