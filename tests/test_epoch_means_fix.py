@@ -176,6 +176,31 @@ def test_whole_epoch_metrics_preserve_and_inferred_classes_assume(tmp_path: Path
     assert guess.fix.style == "outputs"
 
 
+def test_an_object_is_created_in_setup_where_its_classes_are_counted(tmp_path: Path) -> None:
+    done = moved(
+        tmp_path,
+        """
+        def setup(self, stage=None):
+            self.n = self.trainer.datamodule.n
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            return self.net(x), y
+
+        def validation_epoch_end(self, outputs):
+            p = torch.cat([o[0] for o in outputs])
+            y = torch.cat([o[1] for o in outputs])
+            self.log("val_auc", auroc(p, y, task="multiclass", num_classes=self.n))
+        """,
+    )
+    assert (
+        "self.n = self.trainer.datamodule.n\n"
+        '        self.val_auc = torchmetrics.AUROC(task="multiclass", num_classes=self.n)\n'
+    ) in done
+    assert "self.val_auc.update(" in done
+    assert "validation_epoch_end" not in done
+
+
 def test_training_is_logged_over_the_epoch_and_keeps_no_graph(tmp_path: Path) -> None:
     done = moved(
         tmp_path,
