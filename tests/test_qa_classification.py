@@ -156,3 +156,43 @@ def test_outputs_turned_round_are_still_one_value_per_batch(tmp_path: Path) -> N
     (tmp_path / "model.py").write_text(TRANSPOSED)
     (only,) = projects.check(tmp_path, "LM111").diagnostics
     assert '"loss"' in only.message
+
+
+SIZED = """\
+import pytorch_lightning as pl
+from sklearn.metrics import f1_score
+from torch import nn
+
+
+class Leaves(pl.LightningModule):
+    def __init__(self, cfg):
+        super().__init__()
+        self.save_hyperparameters()
+        self.fc = nn.Linear(4, WIDTH)
+        self.criterion = nn.CrossEntropyLoss()
+
+    def forward(self, x):
+        return self.fc(x)
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        out = self(x)
+        self.log("loss", self.criterion(out, y))
+        self.log("f1", f1_score(y.cpu(), out.argmax(-1).cpu(), average="macro"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("width", "fixed"),
+    [
+        ("cfg['classes']", True),
+        ('cfg.model["classes"]', True),
+        ("self.hparams['classes']", True),
+        ("len(cfg['names'])", False),
+        ("cfg[next(sizes)]", False),
+    ],
+)
+def test_a_size_from_a_dict_of_settings(width: str, fixed: bool, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(SIZED.replace("WIDTH", width))
+    (only,) = projects.check(tmp_path, "LM101").diagnostics
+    assert (only.fix is not None) == fixed

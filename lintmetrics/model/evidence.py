@@ -41,6 +41,11 @@ _LOSSES = _MULTICLASS_LOSSES | _BINARY_LOSSES
 _FEEDS = frozenset(("update", "forward", "__call__"))
 
 
+# What may stand for a size elsewhere in its function: ``cfg.model.classes``, ``cfg['classes']``.
+_PATH = re.compile(r"[A-Za-z_]\w*(?:\.\w+|\['\w+'\])*")
+_HPARAMS = ("self.hparams.", "self.hparams[")
+
+
 @dataclass(frozen=True)
 class Inputs:
     """One pair of tensors that a metric is given, as far as it is known."""
@@ -346,7 +351,7 @@ def _gather(
     if task == "binary" and (size_proof or not proof):
         if value is not None and value > 1:
             task = "multilabel"
-        elif value is None and size is not None and _is_one_by_default(module, size, call):
+        elif value is None and size is not None and _is_one_by_default(module, size, place):
             proof = False
         elif value is None and size is not None and (size_proof or "loss" in why):
             # A binary loss over a number of outputs that has a name: one label each.
@@ -368,9 +373,9 @@ def _gather(
     )
 
 
-def _is_one_by_default(module: Module, size: str, call: ast.Call) -> bool:
+def _is_one_by_default(module: Module, size: str, at: ast.AST) -> bool:
     """Tell whether a number of outputs is a parameter that is 1 where nothing is given."""
-    function = module.enclosing_function(call)
+    function = at if isinstance(at, FunctionNode) else _scope(module, at)
     default = default_of(function, size) if function is not None else None
     return default is not None and constant(module, default) == 1
 
@@ -565,16 +570,16 @@ def _proven_width(
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value), value, why, width.sure
     function = _scope(module, at)
-    if not re.fullmatch(r"\w+(?:\.\w+)*", text) or width.module is not module:
+    if not _PATH.fullmatch(text) or width.module is not module:
         return None
     if function is None:
         return None
-    if text.startswith("self.hparams.") or (
+    if text.startswith(_HPARAMS) or (
         text.startswith("self.") and _set_before(cls, text[5:], function, at)
     ):
         return text, None, why, width.sure
-    if width.function is function and function is not None and text.split(".")[0] != "self":
-        name = text.split(".")[0]
+    if width.function is function and function is not None and not text.startswith("self."):
+        name = re.split(r"[.\[]", text)[0]
         parameters = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
         if name in parameters and not bindings(module, name, function):
             return text, None, why, width.sure
@@ -763,8 +768,8 @@ def _layer_size(
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value), value, why
     same = cls.module.enclosing_function(node) is function and function is not None
-    is_path = re.fullmatch(r"\w+(?:\.\w+)*", text) is not None
-    if is_path and (text.startswith("self.hparams.") or same):
+    is_path = _PATH.fullmatch(text) is not None
+    if is_path and (text.startswith(_HPARAMS) or same):
         return text, None, why
     return None, None, ""
 
