@@ -439,6 +439,41 @@ def test_a_number_of_outputs_that_is_one_by_default_speaks_for_a_binary_task(
     assert 'torchmetrics.Accuracy(task="binary")' in (tmp_path / "model.py").read_text()
 
 
+def test_one_output_by_default_speaks_for_a_binary_object_in_an_epoch_end_too(
+    tmp_path: Path,
+) -> None:
+    written(
+        tmp_path,
+        {
+            "model.py": """
+                import pytorch_lightning as pl
+                import torch
+                from sklearn.metrics import roc_auc_score
+
+
+                class Model(pl.LightningModule):
+                    def __init__(self, width, n_out=1):
+                        super().__init__()
+                        self.layer = torch.nn.Linear(width, n_out)
+                        self.loss = torch.nn.BCEWithLogitsLoss()
+
+                    def validation_step(self, batch, batch_idx):
+                        x, y = batch
+                        score = self.layer(x).squeeze(-1)
+                        self.log("val_loss", self.loss(score, y.float()))
+                        return score, y
+
+                    def validation_epoch_end(self, outputs):
+                        score = torch.cat([o[0] for o in outputs]).cpu().numpy()
+                        y = torch.cat([o[1] for o in outputs]).cpu().numpy()
+                        self.log("auc", roc_auc_score(y, score))
+                """
+        },
+    )
+    fix(tmp_path)
+    assert "Multilabel" not in (tmp_path / "model.py").read_text()
+
+
 def test_a_callback_that_reads_a_key_of_a_named_dict_too_early_is_found(tmp_path: Path) -> None:
     files = {
         "model.py": """
