@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent, indent
 
+import projects
 import pytest
 
 from lintmetrics import runner
@@ -230,3 +231,79 @@ def test_rewards_of_an_environment_are_no_batches(tmp_path: Path) -> None:
         self.log("avg_reward", sum(rewards) / len(rewards))
     """
     assert found(tmp_path, step, end) == []
+
+
+def test_a_list_that_a_base_collects_holds_the_outputs_of_the_step(tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {
+            "base.py": """
+            import pytorch_lightning as pl
+
+
+            class Base(pl.LightningModule):
+                def __init__(self):
+                    super().__init__()
+                    self.validation_step_outputs = []
+
+                def on_validation_batch_end(self, outputs, batch, batch_idx, dataloader_idx=0):
+                    collected = self.validation_step_outputs
+                    if outputs is not None:
+                        collected.append(outputs)
+            """,
+            "model.py": """
+            import torch
+            from base import Base
+            from torch.nn import functional as F
+
+
+            class Model(Base):
+                def validation_step(self, batch, batch_idx):
+                    x, y = batch
+                    return {"val_loss": F.mse_loss(self(x), y)}
+
+                def on_validation_epoch_end(self):
+                    outputs = list(self.validation_step_outputs)
+                    self.validation_step_outputs.clear()
+                    self.log("val_loss", torch.stack([o["val_loss"] for o in outputs]).mean())
+            """,
+        },
+    )
+    assert projects.codes(projects.check(tmp_path)) == ["LM111"]
+
+
+def test_moving_the_outputs_into_a_base_loses_no_finding(tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {
+            "base.py": """
+            import pytorch_lightning as pl
+
+
+            class Base(pl.LightningModule):
+                def validation_epoch_end(self, outputs):
+                    return {"n": len(outputs)}
+            """,
+            "model.py": """
+            import torch
+            from base import Base
+            from torch.nn import functional as F
+
+
+            class Model(Base):
+                def validation_step(self, batch, batch_idx):
+                    x, y = batch
+                    return {"val_loss": F.mse_loss(self(x), y)}
+
+                def validation_epoch_end(self, outputs):
+                    if self.trainer.sanity_checking:
+                        print(outputs)
+                    self.log("val_loss", torch.stack([o["val_loss"] for o in outputs]).mean())
+            """,
+        },
+    )
+    before = projects.check(tmp_path)
+    assert projects.codes(before).count("LM111") == 1
+    after = projects.fix(tmp_path)
+    assert projects.codes(after) == ["LM111"]
+    assert "LM111" not in {diagnostic.code for diagnostic in after.fixed}

@@ -51,6 +51,9 @@ _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python
 _LOSS = re.compile(r"loss|objective|criterion|(?:^|[_/.\-])(?:nll|kld?|elbo)(?:$|[_/.\-])", re.I)
 _BATCH_VALUE = re.compile(r"loss|acc|nll|elbo|perplexity|iou|dice|error", re.I)
 _ZIP = Named("builtins.zip")
+_STEP_OUTPUTS = {
+    f"{stage}_step": f"{stage}_step_outputs" for stage in ("training", "validation", "test")
+}
 _SETUP = ("__init__", "setup", "configure_model", "on_fit_start", "on_train_start")
 
 
@@ -438,6 +441,14 @@ class LightningClass:
                     looped.add(append.attribute)
         for attribute, values in found.items():
             self.attributes[attribute] = Elements(merge(values), attribute not in looped)
+        # A hook behind the step may fill the list under another name, in a base class too; what
+        # such a list holds is known by the name that all the world gives it.
+        for step, attribute in _STEP_OUTPUTS.items():
+            if attribute in self.attributes and attribute not in found:
+                outputs = self.returned.get(step, UNKNOWN)
+                if step == "training_step":
+                    outputs = each(outputs, operations.as_training_output)
+                self.attributes[attribute] = Elements(outputs, per_batch=True)
 
     @cached_property
     def _windows(self) -> frozenset[str]:
