@@ -63,9 +63,8 @@ def index(rules: list[Rule]) -> str:
     lines = ["# Rules", "", "| code | name | consequence | what it finds |", "|---|---|---|---|"]
     for rule in rules:
         summary = rule.summary.replace("``", "`")
-        lines.append(
-            f"| [{rule.code}]({rule.name}.md) | {rule.name} | {rule.consequence.value} | {summary} |"
-        )
+        link = f"[{rule.code}]({rule.name}.md)"
+        lines.append(f"| {link} | {rule.name} | {rule.consequence.value} | {summary} |")
     return "\n".join([*lines, ""])
 
 

@@ -32,6 +32,7 @@ Progress = Callable[[int, int], None]
 SettingsFor = Callable[[str], Settings]
 
 _ROUNDS = 40  # A fix that is still not at rest after so many rounds never will be.
+_FEW = 50  # So many files are parsed whatever they hold.
 _WORTH_WORKERS = 24  # Below this many files a second process costs more than it brings.
 
 
@@ -112,8 +113,9 @@ def _listed(directory: str) -> list[str]:
 
 
 def _gated(files: _Files, report: Report) -> list[str]:
-    """Return the paths worth parsing, and report those that cannot be read."""
+    """Return the paths worth analysing, and report those that cannot be read or parsed."""
     chosen: list[str] = []
+    rest: list[str] = []
     library = False
     for path, file in files.given.items():
         try:
@@ -123,12 +125,28 @@ def _gated(files: _Files, report: Report) -> list[str]:
             continue
         named = gate.names_a_library(data)
         library = library or named
-        if named or gate.is_interesting(data):
-            chosen.append(path)
-    if not library and len(files.given) > len(chosen) and not _has_bases(files, chosen):
+        (chosen if named or gate.is_interesting(data) else rest).append(path)
+    if not library and rest and not _has_bases(files, chosen):
         # A tree that names neither library has nothing to say, whatever its methods are called.
-        return []
+        rest += chosen
+        chosen = []
+    if library or len(rest) <= _FEW:
+        # Who checks a project wants to hear of a broken file in it, Lightning or not. In a large
+        # tree without Lightning that would cost more than all else.
+        _report_broken(files, rest, report)
     return chosen
+
+
+def _report_broken(files: _Files, paths: Sequence[str], report: Report) -> None:
+    """Report the files that cannot be decoded or parsed."""
+    from lintmetrics import syntax
+
+    for path in paths:
+        file = files.given[path]
+        try:
+            syntax.parse(decode(read_bytes(file), file.shown))
+        except SourceError as error:
+            report.failures.append(Failure(file.shown, error.reason, error.line))
 
 
 def _has_bases(files: _Files, paths: Sequence[str]) -> bool:

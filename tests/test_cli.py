@@ -450,3 +450,33 @@ def test_a_closed_pipe_is_quiet(tree: Path) -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
     assert b"Traceback" not in done.stderr
     assert b"BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("broken.py", b"def f(:\n"),
+        ("undecodable.py", b"x = '\xff'\n"),
+        ("nul.py", b"x = 1\0\n"),
+        ("broken.ipynb", b"{"),
+    ],
+)
+def test_a_broken_file_is_told_of_even_when_it_has_nothing_to_do_with_lightning(
+    tmp_path: Path, name: str, data: bytes
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    (tmp_path / "model.py").write_text(
+        "import pytorch_lightning as pl\n\n\nclass M(pl.LightningModule):\n"
+        "    def validation_epoch_end(self, outputs):\n        pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "lintmetrics", "check", "--output-format", "concise", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "LM201" in done.stdout
+    (told,) = (line for line in done.stderr.splitlines() if name in line)
+    assert "error:" in told
