@@ -20,11 +20,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from packages import Package, fetch, packages
+from speed import PEER_ARGUMENTS, cpu, peer
 
 from lintmetrics import runner
 from lintmetrics.codemod import Relation
@@ -56,10 +58,13 @@ class Totals:
         self.broken: Counter[str] = Counter()
         self.files = self.bytes = self.unreadable = self.failed = 0
         self.seconds = 0.0
+        self.beside: Counter[str] = Counter()
         self.read: list[tuple[Package, Diagnostic]] = []
 
 
-def _package(package: Package, totals: Totals, jobs: int) -> tuple[Report, str]:
+def _package(
+    package: Package, totals: Totals, jobs: int, beside: Sequence[str]
+) -> tuple[Report, str]:
     folder = fetch(package)
     configuration = Configuration(CommandLine(isolated=True))
     with tempfile.TemporaryDirectory() as scratch:
@@ -71,6 +76,11 @@ def _package(package: Package, totals: Totals, jobs: int) -> tuple[Report, str]:
         totals.seconds += time.process_time() - began
         totals.files += len(files)
         totals.bytes += sum(Path(file.path).stat().st_size for file in files)
+        for name in beside:
+            command = ["ruff", "check", "--isolated", "--no-cache", "--quiet"]
+            if name != "ruff":
+                command = [*peer(name), *PEER_ARGUMENTS[name]]
+            totals.beside[name] += cpu([*command, str(copy)], 1)  # type: ignore[assignment]
         for diagnostic in report.diagnostics:
             totals.found[diagnostic.code] += 1
             totals.read.append((package, diagnostic))
@@ -135,6 +145,13 @@ def main() -> None:
     parser.add_argument("--findings", type=Path, help="write every finding to this file")
     parser.add_argument("--diffs", type=Path, help="write the diff of each package to this folder")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument(
+        "--beside",
+        nargs="*",
+        default=["ruff"],
+        choices=["ruff", *PEER_ARGUMENTS],
+        help="tools to time on the same files; ruff by default, fixit and torchfix take minutes",
+    )
     given = parser.parse_args()
     totals = Totals()
     for package in packages():
@@ -143,7 +160,7 @@ def main() -> None:
         if given.which and package.which != given.which:
             continue
         try:
-            report, patch = _package(package, totals, given.jobs)
+            report, patch = _package(package, totals, given.jobs, given.beside)
         except RuntimeError as error:
             print(f"left out: {error}")
             continue
@@ -187,6 +204,10 @@ def _print(totals: Totals) -> None:
         f"{totals.files / rate:.0f} files/s, {megabytes / rate:.2f} MB/s; "
         f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
     )
+    for name, seconds in totals.beside.items():
+        print(
+            f"{name} on the same files: {seconds:.1f} CPU s, {totals.seconds / seconds:.2f} of it"
+        )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ LIGHTNING = Package(
     "",
 )
 PEERS = {"fixit": ["fixit==2.2.1"], "torchfix": ["torchfix==0.7.0"]}
+PEER_ARGUMENTS: dict[str, list[str]] = {"fixit": ["lint"], "torchfix": []}
 EMPTY_CLICK = (
     "import click\n\n@click.group()\n@click.version_option('1')\ndef main(): pass\n\nmain()\n"
 )
@@ -185,10 +186,9 @@ def main() -> None:
             "2",
         )
         if not given.no_peers:
-            for peer, requirement in PEERS.items():
-                command = _peer(peer, requirement)
-                arguments = ["lint"] if peer == "fixit" else []
-                row("the same", check, cpu([*command, *arguments, str(tree)], 1), peer, "0.05")
+            for name_, arguments in PEER_ARGUMENTS.items():
+                taken = cpu([*peer(name_), *arguments, str(tree)], 1)
+                row("the same", check, taken, name_, "0.05")
         one = next(Path(f) for f in files if f.endswith("demos/boring_classes.py"))
         one_list = scratch / "one.txt"
         one_list.write_text(str(one))
@@ -223,7 +223,9 @@ def main() -> None:
         )
 
 
-def _peer(name: str, requirement: list[str]) -> list[str]:
+def peer(name: str) -> list[str]:
+    """Return the command of a peer, installed into an environment of its own."""
+    requirement = PEERS[name]
     folder = cache() / f"env-{name}"
     if not (folder / "bin" / name).exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
