@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from importlib import metadata
+from types import ModuleType
 from typing import TypeVar
 
 from lintmetrics.codemod import Codemod
@@ -20,6 +21,16 @@ from lintmetrics.rule import Rule
 _T = TypeVar("_T", Rule, Codemod)
 
 
+def _imported(pack: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise LintmetricsError(
+            f"pack {pack!r}: cannot import {name} ({error}); "
+            "reinstall the package that declares it, or uninstall it"
+        ) from error
+
+
 def _defined(group: str, base: type[_T]) -> Iterator[tuple[str, type[_T]]]:
     points = sorted(metadata.entry_points(group=group), key=lambda p: (p.name != "core", p.name))
     seen: set[str] = set()
@@ -27,19 +38,13 @@ def _defined(group: str, base: type[_T]) -> Iterator[tuple[str, type[_T]]]:
         if point.value in seen:
             continue
         seen.add(point.value)
-        try:
-            package = importlib.import_module(point.value)
-        except ImportError as error:
-            raise LintmetricsError(
-                f"pack {point.name!r}: cannot import {point.value} ({error}); "
-                "reinstall the package that declares it, or uninstall it"
-            ) from error
+        package = _imported(point.name, point.value)
         modules = [package]
         for info in sorted(
             pkgutil.iter_modules(getattr(package, "__path__", []), f"{point.value}."),
             key=lambda info: info.name,
         ):
-            modules.append(importlib.import_module(info.name))
+            modules.append(_imported(point.name, info.name))
         for module in modules:
             for value in vars(module).values():
                 if (
