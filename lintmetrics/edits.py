@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import bisect
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -607,6 +608,7 @@ def block_of(module: Module, statement: ast.stmt) -> list[ast.stmt]:
     return [statement]
 
 
+@functools.lru_cache(maxsize=64)
 def indent_unit(module: Module) -> str:
     """Return one level of indentation as the file has it; four spaces when it has none."""
     for statement in subtree(module.tree):

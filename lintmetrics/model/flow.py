@@ -385,6 +385,17 @@ class LightningClass:
         """Every mean over the batches of an epoch that is made by hand, in order."""
         return list(self._means.values())
 
+    @cached_property
+    def _by_node(self) -> dict[ast.Call, list[LogCall]]:
+        found: dict[ast.Call, list[LogCall]] = {}
+        for call in self.log_calls:
+            found.setdefault(call.node, []).append(call)
+        return found
+
+    def calls_at(self, node: ast.Call) -> list[LogCall]:
+        """Return what one ``self.log`` or ``self.log_dict`` call logs: an entry for each key."""
+        return self._by_node.get(node, [])
+
     # Running hooks --------------------------------------------------------------------------
 
     def _run(self) -> None:

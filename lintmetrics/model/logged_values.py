@@ -111,8 +111,9 @@ class LoggedValue:
         nodes = self.log_nodes or (self.call.node,)
         found: list[LogContext] = []
         for cls in (self.owner, *self.owner.subclasses):
-            for call in LightningClass.of(cls).log_calls:
-                if call.node in nodes and (call.entry == self.call.entry or self._is_entry(call)):
+            model = LightningClass.of(cls)
+            for call in (call for node in nodes for call in model.calls_at(node)):
+                if call.entry == self.call.entry or self._is_entry(call):
                     found += [c for c in call.contexts if c not in found]
         own = [context for context in found if self._carries(context)]
         return own or found

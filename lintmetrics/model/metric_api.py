@@ -7,6 +7,7 @@ which of them TorchMetrics 1.9 rejects, lacks or takes for others.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -231,6 +232,19 @@ def _tests_a_version(test: ast.expr) -> bool:
     return any(isinstance(name, str) and _GUARD.search(name) for name in names)
 
 
+@functools.lru_cache(maxsize=512)
+def _left_by_version(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int | None:
+    """Return the line of the first `if` of a body that returns after a version test."""
+    for statement in function.body:
+        if (
+            isinstance(statement, ast.If)
+            and isinstance(statement.body[-1], ast.Return)
+            and _tests_a_version(statement.test)
+        ):
+            return statement.lineno
+    return None
+
+
 def is_guarded(module: Module, node: ast.AST) -> bool:
     """Tell whether code runs only where a version test or a failed import allows it."""
     below: ast.AST = node
@@ -240,14 +254,9 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
                 return True
         elif isinstance(ancestor, (ast.FunctionDef, ast.AsyncFunctionDef)):
             # if version >= ...: return the new call; what follows is for the old release.
-            for statement in ancestor.body:
-                if statement is below:
-                    break
-                leaves = isinstance(statement, ast.If) and isinstance(
-                    statement.body[-1], ast.Return
-                )
-                if leaves and isinstance(statement, ast.If) and _tests_a_version(statement.test):
-                    return True
+            left = _left_by_version(ancestor)
+            if left is not None and isinstance(below, ast.stmt) and left < below.lineno:
+                return True
         elif isinstance(ancestor, ast.Try) and (
             below in ancestor.body or isinstance(below, ast.ExceptHandler)
         ):
