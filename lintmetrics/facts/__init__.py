@@ -13,7 +13,7 @@ from functools import cache
 
 
 def rows(table: str) -> list[dict[str, str]]:
-    """Return the rows of one table of this package, such as ``"hooks"`` for ``hooks.csv``."""
+    """Return the rows of one table of this package, such as ``"moves"`` for ``moves.csv``."""
     # pkgutil reads out of a zip as importlib.resources does, and costs nothing to import.
     data = pkgutil.get_data(__name__, f"{table}.csv")
     assert data is not None
