@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Union
 
 from lintmetrics.edits import FunctionNode, bound_name
@@ -22,7 +23,7 @@ from lintmetrics.tree import index_tree, subtree
 
 _MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
 _LIBRARY = re.compile(r"(?:torchmetrics|pytorch_lightning|lightning)\b")
-_HANDS_ON = re.compile(rb"torchmetrics|lightning|import \*")
+_HANDS_ON = re.compile(r"torchmetrics|lightning|import \*")
 _STARRED = frozenset(("pytorch_lightning", "lightning", "torchmetrics"))
 _LIMIT = 24  # Steps through aliases and re-exports before a name counts as unknown.
 
@@ -663,6 +664,8 @@ class Project:
         universe: lists every file of the project, for questions about subclasses.
         root: no import is looked for above this directory.
         lightning_bases: dotted names, from the configuration, of LightningModules elsewhere.
+        data: returns the bytes of a file that is not worth a parse yet, as ``read`` would read
+            them; raises ``SourceError`` or ``OSError``.
     """
 
     def __init__(
@@ -671,8 +674,10 @@ class Project:
         universe: Callable[[], Iterable[str]] = lambda: (),
         root: str | None = None,
         lightning_bases: Iterable[str] = (),
+        data: Callable[[str], bytes] = lambda path: Path(path).read_bytes(),
     ) -> None:
         self._read = read
+        self._data = data
         self._universe = universe
         self._root = root
         self.lightning_bases = frozenset(lightning_bases)
@@ -695,11 +700,12 @@ class Project:
                 self.errors[path] = error
         return self._modules[path]
 
-    def forget(self, paths: Iterable[str]) -> Project:
-        """Return a project that reads anew; used after files were edited."""
-        fresh = Project(self._read, self._universe, self._root, self.lightning_bases)
-        fresh._directories = self._directories
-        return fresh
+    def _text(self, path: str) -> str:
+        """Return the text of a file without a parse; empty when it cannot be read."""
+        try:
+            return self._data(path).decode("utf-8", "replace")
+        except (OSError, SourceError):
+            return ""
 
     # Where modules are ------------------------------------------------------------------------
 
@@ -791,11 +797,7 @@ class Project:
         if known is None:
             known = path.endswith("__init__.py")
             if not known:
-                try:
-                    with open(path, "rb") as file:
-                        known = _HANDS_ON.search(file.read()) is not None
-                except OSError:
-                    known = False
+                known = _HANDS_ON.search(self._text(path)) is not None
             self._hands_on[path] = known
         return known
 
@@ -835,12 +837,7 @@ class Project:
         for path in sorted({*self._universe(), *known}):
             module = self._modules.get(path)
             if module is None:
-                try:
-                    with open(path, "rb") as file:
-                        text = file.read().decode("utf-8", "replace")
-                except OSError:
-                    continue
-                if pattern.search(text):
+                if pattern.search(self._text(path)):
                     module = self.module_at(path)
             elif not pattern.search(module.source.text):
                 module = None
@@ -856,12 +853,7 @@ class Project:
         )
         found: dict[tuple[str, str], set[str]] = {}
         for path in sorted(self._universe()):
-            try:
-                with open(path, "rb") as file:
-                    text = file.read().decode("utf-8", "replace")
-            except OSError:
-                continue
-            for match in statement.finditer(text):
+            for match in statement.finditer(self._text(path)):
                 last = match.group(1).rpartition(".")[2]
                 for name in re.findall(r"\w+|\*", match.group(2)):
                     found.setdefault((last, name), set()).add(path)
@@ -876,12 +868,7 @@ class Project:
         name = re.compile(r"(?:\w+\.)*(\w+)")
         index: dict[str, list[str]] = {}
         for path in sorted(self._universe()):
-            try:
-                with open(path, "rb") as file:
-                    text = file.read().decode("utf-8", "replace")
-            except OSError:
-                continue
-            for match in header.finditer(text):
+            for match in header.finditer(self._text(path)):
                 for base in name.finditer(match.group(1)):
                     files = index.setdefault(base.group(1), [])
                     if not files or files[-1] != path:

@@ -96,7 +96,7 @@ class _Files:
         """Return a project that reads the files as they are now."""
         from lintmetrics.project import Project
 
-        return Project(self.read, self.universe, None, settings.lightning_bases)
+        return Project(self.read, self.universe, None, settings.lightning_bases, self.data)
 
 
 def _root_of(path: str) -> str | None:
