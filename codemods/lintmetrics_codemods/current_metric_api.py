@@ -9,7 +9,8 @@ from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model.metric_api import Argument, MetricCall, read, wants_task
-from lintmetrics.model.metric_migration import Migration, migrate, quote_of
+from lintmetrics.model.metric_draft import Migration, quote_of
+from lintmetrics.model.metric_migration import migrate
 from lintmetrics.model.moved_names import (
     MovedImport,
     MovedRead,
