@@ -723,3 +723,74 @@ def test_a_task_without_its_number_is_found_and_completed(tmp_path: Path) -> Non
     assert "Accuracy(task='multiclass', num_classes=n_outputs)" in fixed(tmp_path, text)
     alone = "from torchmetrics import F1Score\nmetric = F1Score(task='multilabel')\n"
     assert "num_labels" in blocked(tmp_path, alone)
+
+
+FEEDS = """
+import torch.nn as nn
+from torchmetrics import MetricCollection
+from torchmetrics.text import CharErrorRate, WordErrorRate
+
+
+class Reader(nn.Module):
+    def __init__(self, own):
+        super().__init__()
+        self.wer = WordErrorRate()
+        self.stages = nn.ModuleDict({{"val": CharErrorRate(), "test": WordErrorRate()}})
+        self.both = MetricCollection([WordErrorRate(), CharErrorRate()])
+        self.own = own
+
+    def read(self, said, meant, stage):
+        local = self.wer.clone()
+        return {call}
+"""
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "self.wer",
+        "self.wer.update",
+        "self.stages[stage]",
+        "self.both.update",
+        "local",
+        "local.forward",
+    ],
+)
+def test_a_metric_object_is_fed_by_the_names_of_today(tmp_path: Path, metric: str) -> None:
+    text = FEEDS.format(call=f"{metric}(predictions=(said), references=meant)")
+    assert f"{metric}(preds=(said), target=meant)\n" in fixed(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "self.own(predictions=said, references=meant)",
+        "stage(predictions=said, references=meant)",
+        "self.wer(preds=said, target=meant)",
+        "self.both(predictions=said, preds=meant)",
+    ],
+)
+def test_what_is_no_metric_or_fed_rightly_keeps_its_keywords(tmp_path: Path, call: str) -> None:
+    assert found(tmp_path, FEEDS.format(call=call)).diagnostics == []
+
+
+def test_an_object_that_took_tokens_is_fed_strings_only_on_an_assumption(tmp_path: Path) -> None:
+    text = (
+        "from torchmetrics import BLEUScore\nbleu = BLEUScore()\n"
+        "bleu.update(reference_corpus=meant, translate_corpus=said)\n"
+    )
+    assert "update(reference_corpus=" in fixed(tmp_path, text)
+    assert "bleu.update(target=meant, preds=said)" in fixed(tmp_path, text, projects.ALL)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("from torchmetrics.functional.multimodal import clip_score\nclip_score(images=a, text=b)",
+         "clip_score(source=a, target=b)"),
+        ("from torchmetrics.functional.text import rouge_score\nrouge_score(a, targets=b)\n",
+         "rouge_score(a, target=b)"),
+    ],
+)  # fmt: skip
+def test_a_function_is_given_the_names_of_today(tmp_path: Path, old: str, new: str) -> None:
+    assert new in fixed(tmp_path, old)

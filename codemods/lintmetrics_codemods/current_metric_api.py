@@ -10,6 +10,7 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model.metric_api import Argument, MetricCall, read, wants_task
 from lintmetrics.model.metric_draft import Migration, quote_of
+from lintmetrics.model.metric_feeds import OldFeed
 from lintmetrics.model.metric_migration import migrate
 from lintmetrics.model.moved_names import (
     MovedImport,
@@ -36,6 +37,8 @@ class CurrentMetricApi(Codemod):
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan an import with all that it binds, or one call as its part of that plan."""
         subject = finding.detail
+        if isinstance(subject, OldFeed):
+            return _fed_by_new_names(subject)
         if not isinstance(subject, MetricCall):
             return _whole(subject)
         unit = unit_of(subject.module, subject.node.func)
@@ -54,6 +57,19 @@ def _whole(unit: MovedImport | MovedRead) -> Fix | Blocked:
         except CannotEdit as error:
             plans[id(unit)] = Blocked(str(error))
     return plans[id(unit)]
+
+
+def _fed_by_new_names(feed: OldFeed) -> Fix:
+    """Plan the keywords of one call of a metric object together."""
+    editor = Editor()
+    source = feed.module.source
+    relation, order = Relation.PRESERVES, list(Relation)
+    for keyword, row in feed.keywords:
+        start = source.start(keyword)
+        editor.replace_range(feed.module, start, start + len(row.argument), row.new)
+        relation = max(relation, Relation(row.relation), key=order.index)
+    text = "; ".join(dict.fromkeys(row.text for _, row in feed.keywords))
+    return Fix(relation, text, editor.edits)
 
 
 def _one_call(call: MetricCall, whole: tuple[MovedImport | MovedRead, Fix] | None) -> Fix | Blocked:

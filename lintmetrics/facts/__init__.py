@@ -269,6 +269,44 @@ def argument_change(metric: str, argument: str) -> ArgumentChange | None:
 
 
 @dataclass(frozen=True)
+class UpdateArgument:
+    """A parameter of a metric's ``update`` that has another name in 1.9.
+
+    Args:
+        metric: class name in 1.9; ``argument``: the old name; ``new``: the name now.
+        until: the last release that took the old one.
+        relation: ``"preserves"``, or ``"assumes"`` where what is given changed too.
+        text: the change in words.
+        source: what was looked at, with its versions.
+    """
+
+    metric: str
+    argument: str
+    until: str
+    new: str
+    relation: str
+    text: str
+    source: str
+
+
+@cache
+def _update_arguments() -> dict[tuple[str, str], UpdateArgument]:
+    found = (UpdateArgument(**row) for row in rows("update_arguments"))
+    return {(row.metric, row.argument): row for row in found}
+
+
+def update_argument(metric: str, argument: str) -> UpdateArgument | None:
+    """Return what a parameter of a metric's ``update`` is called now, if that changed."""
+    return _update_arguments().get((metric, argument))
+
+
+@cache
+def old_update_arguments() -> frozenset[str]:
+    """Return every name that a parameter of some ``update`` no longer has."""
+    return frozenset(argument for _, argument in _update_arguments())
+
+
+@dataclass(frozen=True)
 class ValueChange:
     """A metric that answers another number for the same meaning.
 

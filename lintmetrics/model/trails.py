@@ -316,10 +316,15 @@ def _network_width(call: ast.Call, module: Module, net: ClassInfo, depth: int) -
 
 def attribute_value(cls: ClassInfo, name: str) -> tuple[ast.expr, Module] | None:
     """Return what ``self.name`` is set to, when it is set once in the class and its bases."""
-    found = [
+    found = attribute_values(cls, name)
+    return found[0] if len(found) == 1 else None
+
+
+def attribute_values(cls: ClassInfo, name: str) -> list[tuple[ast.expr, Module]]:
+    """Return everything that ``self.name`` is set to in the class and its bases."""
+    return [
         (value, owner.module) for owner in cls.mro() for value in _attributes(owner).get(name, ())
     ]
-    return found[0] if len(found) == 1 else None
 
 
 def _attributes(cls: ClassInfo) -> dict[str, list[ast.expr]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from lintmetrics import facts
 from lintmetrics.model.metric_api import read
-from lintmetrics.project import CallSite
+from lintmetrics.model.metric_feeds import old_feeds
+from lintmetrics.project import CallSite, Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
 
@@ -15,7 +16,8 @@ class RemovedMetricArgument(Rule):
 
     ``compute_on_step``, ``mdmc_average``, ``k``, ``num_outputs`` and others are gone or have
     another name. TorchMetrics 0.8 to 0.11 swallowed unknown keywords in silence; since 1.0 a class
-    raises ``ValueError`` and a function ``TypeError``.
+    raises ``ValueError`` and a function ``TypeError``. The same goes for the keywords that a metric
+    object is fed with, such as ``predictions`` and ``references``.
     """
 
     code = "LM303"
@@ -32,19 +34,33 @@ class RemovedMetricArgument(Rule):
     mse = MeanSquaredError()
     """
 
-    def check(self, site: CallSite) -> Iterator[Finding]:
+    def check(self, module: Module) -> Iterator[Finding]:
         """Find arguments that the signature in 1.9 lacks."""
-        call = read(site.module, site.node, site.name)
-        if call is None:
-            return
-        for argument in call.removed:
-            change = facts.argument_change(call.current, argument.parameter or "")
-            if not argument.is_keyword and change is not None and change.action == "rename":
-                continue  # Its place says what it is, whatever its name.
-            yield Finding(
-                site,
-                f"{call.short} is given {argument.parameter}, which TorchMetrics 1.9 rejects",
-                help=change.text if change is not None else "",
-                node=argument.node,
-                detail=call,
-            )
+        for site in module.call_sites:
+            yield from _of_call(site)
+        for feed in old_feeds(module):
+            for keyword, row in feed.keywords:
+                yield Finding(
+                    feed,
+                    f"{feed.metric} is fed {row.argument}, which TorchMetrics 1.9 rejects",
+                    help=row.text,
+                    node=keyword,
+                    detail=feed,
+                )
+
+
+def _of_call(site: CallSite) -> Iterator[Finding]:
+    call = read(site.module, site.node, site.name)
+    if call is None:
+        return
+    for argument in call.removed:
+        change = facts.argument_change(call.current, argument.parameter or "")
+        if not argument.is_keyword and change is not None and change.action == "rename":
+            continue  # Its place says what it is, whatever its name.
+        yield Finding(
+            site,
+            f"{call.short} is given {argument.parameter}, which TorchMetrics 1.9 rejects",
+            help=change.text if change is not None else "",
+            node=argument.node,
+            detail=call,
+        )
