@@ -1,7 +1,7 @@
-"""Imports that fixes have left without a reader.
+"""Imports when all fixes of a file are made: what nothing reads goes, what belongs together joins.
 
-Several fixes of one file may each take away one use of a name. None of them can tell that its own
-was the last, so what they leave behind is taken out when all are made.
+Several fixes of one file may each take away one use of a name, or each import one of a module. None
+of them can tell that its own was the last, so this is done when all are made.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\w+")
 
 
+_LINE_LENGTH = 88  # No line that a fix joins grows beyond what most formatters allow.
+
+
 def _read_names(tree: ast.Module) -> set[str]:
     """Return every name that a file reads, also inside strings (``__all__``, annotations)."""
     names: set[str] = set()
@@ -26,8 +29,19 @@ def _read_names(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.Name):
             names.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names.update(_WORD.findall(node.value[:200]))
+            names.update(_names_in(node.value))
     return names
+
+
+def _names_in(text: str) -> list[str]:
+    """Return the names in a string that can be an annotation or a name; prose has none."""
+    if len(text) > 200:
+        return []
+    try:
+        ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError):
+        return []
+    return _WORD.findall(text)
 
 
 def _is_imported_elsewhere(module: Module, name: str) -> bool:
@@ -75,3 +89,49 @@ def left_unread(before: ast.Module, after: Module) -> tuple[Edit, ...]:
             continue
         return editor.edits
     return ()
+
+
+def joined(before: ast.Module, after: Module) -> tuple[Edit, ...]:
+    """Return the edits that join one import that fixes added with another of the same module.
+
+    Args:
+        before: the tree of the file as its author left it.
+        after: the file as the fixes made it.
+    """
+    written = {ast.dump(node) for node in before.body}
+    homes: dict[tuple[str | None, int], ast.ImportFrom] = {}
+    for statement in after.tree.body:
+        if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+            homes.clear()  # What is imported behind other code, or in another cell, stays there.
+            continue
+        if not isinstance(statement, ast.ImportFrom) or not _is_plain_line(after, statement):
+            continue
+        origin = (statement.module, statement.level)
+        home = homes.setdefault(origin, statement)
+        added = ast.dump(statement) not in written
+        if home is statement or not (added or ast.dump(home) not in written):
+            continue
+        names = [ast.unparse(alias) for alias in home.names]
+        in_order = names == sorted(names, key=str.lower)
+        names += [ast.unparse(alias) for alias in statement.names]
+        names = list(dict.fromkeys(names))
+        if in_order:
+            names.sort(key=str.lower)
+        line = f"from {'.' * home.level}{home.module or ''} import {', '.join(names)}"
+        if len(line) > _LINE_LENGTH:
+            homes[origin] = statement
+            continue
+        editor = Editor()
+        editor.replace(after, home, line)
+        editor.remove(after, statement)
+        return editor.edits
+    return ()
+
+
+def _is_plain_line(module: Module, statement: ast.ImportFrom) -> bool:
+    """Tell whether a statement is all that stands on its line."""
+    if statement.lineno != statement.end_lineno or statement.names[0].name == "*":
+        return False
+    source = module.source
+    text = source.text[source.start(statement) : source.end(statement)]
+    return text == source.line_text(statement.lineno).strip() and "(" not in text

@@ -447,7 +447,7 @@ def fix(
             scope = paths
         found, _ = _merged(held, _analyse_all(held, scope, 1, None))
         current, complete = _suppress(held, found, report), scope == paths
-    _drop_unread_imports(held)
+    _tidy_imports(held)
     final = _settle(held, fixer, paths, first, report)
     report.fixed = _gone(first, final)
     refused = {_identity(d): fixer.rejected.get(_identity(d)) for d in final}
@@ -469,19 +469,21 @@ def fix(
     return report
 
 
-def _drop_unread_imports(held: _Files) -> None:
-    """Take out the imports whose last readers the fixes took away."""
+def _tidy_imports(held: _Files) -> None:
+    """Take out the imports whose last readers the fixes took away, and join what they added."""
     from lintmetrics import syntax
     from lintmetrics.edits import apply
-    from lintmetrics.imports import left_unread
+    from lintmetrics.imports import joined, left_unread
 
     for path in sorted(held.edited):
         file = held.file(path)
         before = syntax.parse(decode(read_bytes(file), file.shown))
         for _ in range(_ROUNDS):
             module = held.project(held.settings_for(path)).module_at(path)
-            edits = left_unread(before, module) if module is not None else ()
-            if not edits or module is None:
+            if module is None:
+                break
+            edits = left_unread(before, module) or joined(before, module)
+            if not edits:
                 break
             held.edit(path, module.source.container.pack(apply(module.source.text, edits)))
 
