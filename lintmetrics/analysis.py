@@ -138,7 +138,8 @@ def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[list[tuple[F
             if planned.relation is Relation.PRESERVES:
                 break
             continue
-        reasons.append(planned.reason)
+        if planned.reason:
+            reasons.append(planned.reason)
     if not reasons:
         reasons.append(finding.help or "no rewrite is known that is right without a person")
     # The least particular codemod says best what stands in the way of any.

@@ -42,7 +42,10 @@ class Fix:
 
 @dataclass(frozen=True)
 class Blocked:
-    """Why a finding has no fix: what stands in the way, where, and what a person must decide."""
+    """Why a finding has no fix: what stands in the way, where, and what a person must decide.
+
+    A codemod that is for another kind of place gives no reason, and leaves the word to the others.
+    """
 
     reason: str
 

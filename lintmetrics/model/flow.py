@@ -50,6 +50,8 @@ _TOTAL = 300_000  # and for all hooks of a class.
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11.
 _LOSS = re.compile(r"loss|objective|criterion|(?:^|[_/.\-])(?:nll|kld?|elbo)(?:$|[_/.\-])", re.I)
 _BATCH_VALUE = re.compile(r"loss|acc|nll|elbo|perplexity|iou|dice|error", re.I)
+# A value that is multiplied by the size of its batch has as many votes as samples.
+_WEIGHTED = re.compile(r"\*\s*\w+\[[\"'](?:batch_size|bsz?|num_samples)[\"']\]")
 _ZIP = Named("builtins.zip")
 _STEP_OUTPUTS = {
     f"{stage}_step": f"{stage}_step_outputs" for stage in ("training", "validation", "test")
@@ -248,6 +250,8 @@ class BatchMean:
     @property
     def is_of_batch_values(self) -> bool:
         """Whether each batch contributes one value of its samples, as far as that can be told."""
+        if _WEIGHTED.search(self.origin.module.source.segment(self.origin.node)):
+            return False
         entry = self.origin.entry
         if entry is not None:
             return entry not in (Form.HITS, Form.COUNT, Form.FLAGS)
