@@ -184,4 +184,12 @@ def diagnose(rule: Rule, finding: Finding, settings: Settings) -> Diagnostic:
         first_line=first,
         last_line=source.line_of(max(start, end - 1)),
         statement_line=statement,
+        keys=finding.keys or _keys(finding.subject),
     )
+
+
+def _keys(subject: object) -> tuple[tuple[str, str], ...]:
+    """Return the keys that a log call logs, with the stages in which it does."""
+    if not isinstance(subject, LogCall):
+        return ()
+    return tuple(dict.fromkeys((way.stage, way.key or "*") for way in subject.contexts))

@@ -47,6 +47,9 @@ class Diagnostic:
     statement_line: int
     plans: tuple[tuple[Fix, str], ...] = ()
     """Every plan with the name of its codemod, the more wanted first."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """``(stage, key)`` of the logged numbers that it speaks of, ``*`` in a key for what is not
+    known; empty where the finding is not about keys, or they are not known."""
 
     @property
     def sort_key(self) -> tuple[str, int, int, int, str, str]:

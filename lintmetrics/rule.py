@@ -46,6 +46,7 @@ class Finding:
         consequence: overrides the rule's, when this place is worse or better than most.
         detail: what the rule learned and its codemod needs, so that nothing is worked out twice.
         blocked: why no codemod can decide this place, when the rule itself already knows.
+        keys: ``(stage, key)`` of the numbers it speaks of, when the subject is not the log call.
     """
 
     subject: Subject
@@ -56,6 +57,7 @@ class Finding:
     consequence: Consequence | None = None
     detail: Any = None
     blocked: str | None = None
+    keys: tuple[tuple[str, str], ...] = ()
 
     @property
     def place(self) -> tuple[Module, ast.AST]:

@@ -85,6 +85,7 @@ class MeanOfBatchMeans(Rule):
                 node=mean.node,
                 module=mean.module,
                 detail=mean,
+                keys=tuple((hooks.stage_of(mean.hook) or "*", key) for key in keys),
             )
 
 
