@@ -33,6 +33,7 @@ from lintmetrics.model.epoch_hooks import (
     targets,
 )
 from lintmetrics.model.kept_outputs import appends
+from lintmetrics.model.patched_hooks import patched_class, patches
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree
@@ -109,6 +110,8 @@ class _Migration:
                     inside = reference.function is end.function
                     if not inside and name != end.name:
                         continue
+                    if name == end.name:
+                        self._require_unset(end, reference)
                     reached = targets(reference)
                     if reached and all(target.is_done for target in reached):
                         if inside:
@@ -130,6 +133,21 @@ class _Migration:
                     found.append(same)
             found += self._merged_with(end)
             queue += found
+
+    def _require_unset(self, end: EpochEnd, reference: Reference) -> None:
+        """Stop where a hook of the family is set from outside, which needs the same move."""
+        own = reference.cls is None or reference.cls in family(end.cls)
+        for patch in patches(reference.module):
+            at = patch.node
+            place = (at.lineno, at.col_offset)
+            if place != (reference.node.lineno, reference.node.col_offset):
+                continue
+            cls = patched_class(patch)
+            if (cls is None and own) or (cls is not None and cls in family(end.cls)):
+                raise CannotEdit(
+                    f"{patch.spelled} is set at {reference.module.source.path}:{reference.line}; "
+                    "make that a method first"
+                )
 
     def _merged_with(self, end: EpochEnd) -> list[EpochEnd]:
         """Return overrides of a hook, and what it overrides, where one has to be merged."""
