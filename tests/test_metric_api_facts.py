@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from lintmetrics import facts
@@ -12,6 +14,50 @@ MOVES = list(facts.moves().values())
 def current(name: str, kind: str) -> facts.Signature | None:
     found = facts.signatures("torchmetrics", name, kind)
     return found[-1] if found and found[-1].last.startswith("1.") else None
+
+
+# Table: its key, and its other columns. What the reader does not know is not there.
+TABLES = {
+    "moves": (("old",), "kind first last status new remark source"),
+    "gone_modules": (("old",), "first last new source"),
+    "signatures": (("library", "name", "kind", "first"), "last parameters update source"),
+    "argument_changes": (("metric", "argument"), "until action new values text source"),
+    "update_arguments": (("metric", "argument"), "until new relation text source"),
+    "shifted_arguments": (("metric", "position"), "literal old until fixable text source"),
+    "value_changes": (("metric", "condition"), "relation since text source"),
+    "metric_answers": (("name",), "answer source"),
+    "metric_decomposability": (
+        ("qualified_name", "variant"),
+        "family decomposable weight condition_notes modular_equivalent is_primary "
+        "also_at_torchmetrics_functional_root needs_task higher_is_better source",
+    ),
+}
+VERSION = re.compile(r"(?:(?:pl[- ]|tm-)?\d+(?:\.\d+){1,2}|none)")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_has_the_columns_that_its_reader_knows(table: str) -> None:
+    key, others = TABLES[table]
+    for row in facts.rows(table):
+        assert set(row) == {*key, *others.split()}
+        assert None not in row.values()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_says_each_thing_once(table: str) -> None:
+    keys = [tuple(row[column] for column in TABLES[table][0]) for row in facts.rows(table)]
+    assert sorted({key for key in keys if keys.count(key) > 1}) == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_row_names_its_versions_and_its_source(table: str) -> None:
+    dated = [c for c in ("first", "last", "until", "since") if c in facts.rows(table)[0]]
+    for row in facts.rows(table):
+        assert row["source"], row
+        for column in dated:
+            assert VERSION.fullmatch(row[column]), row
+        # Where no column holds a version, the source does; the script names what it looks at.
+        assert dated or re.search(r"\d\.\d", row["source"]), row
 
 
 def test_no_successor_has_moved_itself() -> None:
@@ -57,6 +103,7 @@ def test_every_shifted_argument_has_another_name_today() -> None:
             signature = current(shifted.metric, kind)
             assert signature is not None
             assert signature.names[shifted.position] != shifted.old
+            assert not shifted.fixable or shifted.old in signature.names or shifted.until != "none"
 
 
 def test_a_signature_is_split_at_commas_that_are_not_inside_a_default() -> None:

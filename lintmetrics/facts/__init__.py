@@ -40,6 +40,7 @@ class Decomposability:
         at_functional_root: also importable from ``torchmetrics.functional``.
         needs_task: takes ``task=`` in TorchMetrics 1.x.
         higher_is_better: ``"True"``, ``"False"``, or why it is not known.
+        source: what was run.
     """
 
     qualified_name: str
@@ -53,6 +54,7 @@ class Decomposability:
     at_functional_root: bool
     needs_task: bool
     higher_is_better: str
+    source: str
 
 
 @cache
@@ -71,6 +73,7 @@ def _decomposability() -> dict[str, list[Decomposability]]:
             row["also_at_torchmetrics_functional_root"] == "yes",
             row["needs_task"] == "yes",
             row["higher_is_better"],
+            row["source"],
         )
         table.setdefault(record.qualified_name, []).append(record)
         if record.at_functional_root:
@@ -106,6 +109,7 @@ class Move:
             ``"deprecated"`` (works with a warning until 2.0).
         new: dotted name in 1.9, empty when there is no one successor.
         remark: what else changed.
+        source: what was looked at.
     """
 
     old: str
@@ -115,6 +119,7 @@ class Move:
     status: str
     new: str
     remark: str
+    source: str
 
 
 @cache
@@ -206,6 +211,9 @@ def _signature(row: dict[str, str]) -> Signature:
     )
 
 
+_LIBRARIES = ("torchmetrics", "pytorch_lightning.metrics")
+
+
 @cache
 def _raw_signatures() -> dict[tuple[str, str, str], list[dict[str, str]]]:
     table: dict[tuple[str, str, str], list[dict[str, str]]] = {}
@@ -218,6 +226,11 @@ def _raw_signatures() -> dict[tuple[str, str, str], list[dict[str, str]]]:
 def signatures(library: str, name: str, kind: str) -> tuple[Signature, ...]:
     """Return the signatures of a metric in one library, oldest first."""
     return tuple(_signature(row) for row in _raw_signatures().get((library, name, kind), []))
+
+
+def is_metric_name(name: str, kind: str) -> bool:
+    """Tell whether any release had a metric ``"class"`` or ``"function"`` of a name."""
+    return any((library, name, kind) in _raw_signatures() for library in _LIBRARIES)
 
 
 @dataclass(frozen=True)
@@ -233,6 +246,7 @@ class ArgumentChange:
         new: its name now.
         values: old values and what they are now; an empty new value means the argument goes.
         text: the change in words.
+        source: what was looked at or run.
     """
 
     metric: str
@@ -242,6 +256,7 @@ class ArgumentChange:
     new: str
     values: dict[str, str]
     text: str
+    source: str
 
 
 @cache
@@ -257,6 +272,7 @@ def _argument_changes() -> dict[tuple[str, str], ArgumentChange]:
             row["new"],
             values,
             row["text"],
+            row["source"],
         )
         table[change.metric, change.argument] = change
     return table
@@ -317,6 +333,7 @@ class ValueChange:
             is, ``"blocked"`` where no call of 1.9 gives the old meaning.
         since: the release that changed it.
         text: the change in words, with the gap that was measured.
+        source: what was run.
     """
 
     metric: str
@@ -324,6 +341,7 @@ class ValueChange:
     relation: str
     since: str
     text: str
+    source: str
 
 
 @cache
@@ -339,11 +357,13 @@ class ShiftedArgument:
     Args:
         metric: class or function name in 1.9.
         position: its place, from 0.
-        literal: the values that give an old call away: ``"int"``, ``"tuple"`` or strings by ``|``.
-        old: the parameter it was.
-        until: the last release that read it so.
+        literal: the values that give such a call away: ``"int"``, ``"count"`` (above 1),
+            ``"bool"``, ``"tuple"`` or strings by ``|``.
+        old: the parameter it was, or is taken for.
+        until: the last release that read it so, ``"none"`` where none did.
         fixable: naming the argument is right.
         text: the change in words.
+        source: what was looked at or run.
     """
 
     metric: str
@@ -353,6 +373,7 @@ class ShiftedArgument:
     until: str
     fixable: bool
     text: str
+    source: str
 
 
 @cache
@@ -367,6 +388,7 @@ def shifted_arguments(metric: str) -> tuple[ShiftedArgument, ...]:
             row["until"],
             row["fixable"] == "yes",
             row["text"],
+            row["source"],
         )
         for row in rows("shifted_arguments")
         if row["metric"] == metric

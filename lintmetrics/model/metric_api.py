@@ -431,6 +431,8 @@ def _misread(
         plain_int = isinstance(value, int) and not isinstance(value, bool)
         if (
             (row.literal == "int" and plain_int)
+            or (row.literal == "count" and isinstance(value, int) and value > 1)
+            or (row.literal == "bool" and isinstance(value, bool))
             or (row.literal == "tuple" and isinstance(value, (tuple, list)))
             or (isinstance(value, str) and value in row.literal.split("|"))
         ):
