@@ -65,6 +65,8 @@ class Case:
         process_tolerance: between a run in several processes and the run in one.
         timeout: seconds that one training may take.
         about: one line: what the program is and what is wrong with it.
+        changed_weights: why the weights may differ at the end, such as an early stopping that
+            watches a corrected number; empty where they must not.
     """
 
     folder: Path
@@ -78,6 +80,7 @@ class Case:
     process_tolerance: Tolerance = field(default_factory=Tolerance)
     timeout: float = 300.0
     about: str = ""
+    changed_weights: str = ""
 
     @property
     def name(self) -> str:

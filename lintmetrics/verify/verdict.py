@@ -23,6 +23,8 @@ class Verdict(enum.Enum):
     """The number is not the oracle's."""
     ALREADY_RIGHT = "already right"
     """The original's number was the oracle's, so that nothing was corrected."""
+    ANNOUNCED = "announced"
+    """The key is new, or gone, as the case says with its reason."""
     MISSING = "missing"
     """The original logged the key, the rewrite does not."""
     NEW = "new"
@@ -37,7 +39,7 @@ class Verdict(enum.Enum):
     @property
     def holds(self) -> bool:
         """Whether what was claimed is shown."""
-        return self in (Verdict.SAME, Verdict.CORRECTED)
+        return self in (Verdict.SAME, Verdict.CORRECTED, Verdict.ANNOUNCED)
 
 
 @dataclass(frozen=True)
