@@ -10,17 +10,17 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lintmetrics.edits import FunctionNode
-from lintmetrics.model import hooks
+from lintmetrics.model import hooks, loaders, parted_steps
+from lintmetrics.model.batch_parts import is_bare
 from lintmetrics.model.flow import LogCall, LogContext
+from lintmetrics.model.parted_steps import rebinds_before_end
 from lintmetrics.model.values import Number, options
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.tree import own_nodes, subtree
 
-_LOADERS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
 _MASKS = frozenset(("train_mask", "val_mask", "test_mask"))
 _LABEL = re.compile(r"_$|(?:\w+_)?(?:paths?|files?|names?|ids?|idx|indices|metas?|keys?)$")
 _BATCH_NAME = re.compile(r"(?:b|bs|bsz|n_?batch|batch_?size|batch)$", re.I)
@@ -94,15 +94,7 @@ def _annotated(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize |
     kind = cls.module.resolve(annotation)
     if not isinstance(kind, ClassInfo):
         return None
-    if any(base.node.decorator_list for base in kind.mro()):
-        return None  # A dataclass, or whatever a decorator makes of it.
-    if kind.lookup("__iter__") is not None or "__iter__" in kind.namespace:
-        return None
-    if any(base is None for held in kind.mro() for base in held.bases) or kind.base_names - {
-        "object",
-        "builtins.object",
-        "abc.ABC",
-    }:
+    if not is_bare(kind):
         return None
     expression = None
     for attribute in ("batch_size", "num_samples"):
@@ -455,17 +447,6 @@ def chunked(cls: ClassInfo, function: FunctionNode) -> int | None:
     return None
 
 
-def rebinds_before_end(function: FunctionNode, name: str) -> bool:
-    """Tell whether a name is bound more than once in a body (a parameter: at all)."""
-    stores = sum(
-        1
-        for node in own_nodes(function)
-        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
-    )
-    is_parameter = any(a.arg == name for a in function.args.args)
-    return stores > (0 if is_parameter else 1)
-
-
 def _is_name(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
@@ -475,30 +456,11 @@ def _is_name(node: ast.AST, name: str) -> bool:
 
 def one_sample_per_batch(cls: ClassInfo, hook: str) -> bool:
     """Tell whether the module's own loader of a hook's stage gives one sample at a time."""
-    info = cls.lookup(_LOADERS.get(hooks.stage_of(hook), ""))
+    info = cls.lookup(loaders.METHODS.get(hooks.stage_of(hook), ""))
     if info is None:
         return False
-    loaders = list(_loaders(info.module, info.node))
-    return bool(loaders) and all(_single(call) for call in loaders)
-
-
-def _loaders(module: Module, function: FunctionNode) -> Iterator[ast.Call]:
-    for node in subtree(function):
-        if isinstance(node, ast.Call) and (module.qualified(node.func) or "").endswith(
-            ".DataLoader"
-        ):
-            yield node
-
-
-def _single(call: ast.Call) -> bool:
-    if any(keyword.arg in (None, "batch_sampler") for keyword in call.keywords):
-        return False
-    size = next((k.value for k in call.keywords if k.arg == "batch_size"), None)
-    if size is None and len(call.args) > 1:
-        size = call.args[1]
-    if size is None:
-        return not any(isinstance(argument, ast.Starred) for argument in call.args)
-    return isinstance(size, ast.Constant) and size.value == 1
+    found = loaders.called_in(info.module, info.node)
+    return bool(found) and all(loader.is_single for loader in found)
 
 
 # Log calls -------------------------------------------------------------------------------------
@@ -512,7 +474,14 @@ def guessed(call: LogCall) -> BatchSize | None:
         return None
     if not any(_is_guessed(context) for context in call.contexts):
         return None
-    return in_step(call.cls, call.function)
+    shown = in_step(call.cls, call.function)
+    if shown.inference != "unknown" or not shown.parameter:
+        return shown
+    stages = [context.stage for context in call.contexts if _is_guessed(context)]
+    reading = parted_steps.reading(call, shown.parameter, stages)
+    if reading is None:
+        return shown
+    return BatchSize(reading.inference, reading.why, reading.expression, shown.parameter)
 
 
 def _is_guessed(context: LogContext) -> bool:
