@@ -794,3 +794,74 @@ def test_an_object_that_took_tokens_is_fed_strings_only_on_an_assumption(tmp_pat
 )  # fmt: skip
 def test_a_function_is_given_the_names_of_today(tmp_path: Path, old: str, new: str) -> None:
     assert new in fixed(tmp_path, old)
+
+
+# What 1.9 rejects or takes for something else, though nothing in it is old -----------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("from torchmetrics import F1Score\nm = F1Score('multiclass', 5)\n", "LM304", "reads 5"),
+        ("from torchmetrics.classification import BinaryF1Score as B\nB(2)\n", "LM304", "reads 2"),
+        ("from torchmetrics.classification import MulticlassFBetaScore as M\nm = M(5, 2.0)\n",
+         "LM304", "reads 2.0 as num_classes"),
+        ("from torchmetrics import MeanSquaredError\nm = MeanSquaredError(False)\n",
+         "LM304", "reads False as squared"),
+        ("from torchmetrics import Accuracy\n"
+         "m = Accuracy(task='multiclass', num_classes=3, threshold=0.7)\n", "LM304", "ignores thr"),
+        ("from torchmetrics import AUROC\n"
+         "m = AUROC(task='multilabel', num_labels=3, max_fpr=0.5)\n", "LM304", "ignores max_fpr"),
+        ("from torchmetrics import MetricTracker, MeanSquaredError\n"
+         "m = MetricTracker(MeanSquaredError(), maximize=True)\n", "LM304", "lower is better"),
+        ("from torchmetrics import MetricTracker, Specificity\n"
+         "m = MetricTracker(Specificity(task='binary'))\n", "LM304", "does not know"),
+        ("from torchmetrics.image import PeakSignalNoiseRatio\nm = PeakSignalNoiseRatio()\n",
+         "LM302", "without data_range"),
+        ("from torchmetrics.retrieval import RetrievalMAP\nm = RetrievalMAP(k=2)\n",
+         "LM303", "is given k"),
+        ("from torchmetrics.segmentation import DiceScore\n"
+         "m = DiceScore(num_classes=3, zero_division=0)\n", "LM303", "is given zero_division"),
+        ("from torchmetrics import F1Score\n"
+         "m = F1Score(task='multilabel', num_labels=3, average='samples')\n", "LM303", "samples"),
+        ("from torchmetrics.text import BLEUScore\nbleu = BLEUScore()\nbleu(references, preds)\n",
+         "LM304", "reads references as the predictions"),
+        ("from torchmetrics.functional.text import bleu_score\nbleu_score([o.targets], o.preds)\n",
+         "LM304", "reads [o.targets] as the predictions"),
+    ],
+)  # fmt: skip
+def test_a_call_that_does_not_say_what_it_seems_is_found_once(
+    tmp_path: Path, text: str, code: str, message: str
+) -> None:
+    (finding,) = found(tmp_path, text).diagnostics
+    assert finding.code == code
+    assert message in finding.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from torchmetrics import Accuracy\nm = Accuracy('binary', 0.3)\n",
+        "from torchmetrics import Accuracy\n"
+        "m = Accuracy(task='multiclass', num_classes=3, threshold=0.5)\n",
+        "from torchmetrics.classification import BinaryF1Score\nm = BinaryF1Score(0.3)\n",
+        "from torchmetrics.classification import MulticlassFBetaScore as M\nm = M(2.0, 5)\n",
+        "from torchmetrics import MetricTracker, MeanSquaredError\n"
+        "m = MetricTracker(MeanSquaredError())\n",
+        "from torchmetrics.image import PeakSignalNoiseRatio\nm = PeakSignalNoiseRatio(*options)\n",
+        "from torchmetrics.text import BLEUScore\nbleu = BLEUScore()\nbleu(preds, references)\n",
+        "from torchmetrics.text import BLEUScore\nbleu = BLEUScore()\nbleu(a, b)\n",
+    ],
+)
+def test_a_call_that_says_what_it_means_is_left_alone(tmp_path: Path, text: str) -> None:
+    assert found(tmp_path, text).diagnostics == []
+
+
+def test_a_number_of_classes_by_its_place_is_named(tmp_path: Path) -> None:
+    text = "from torchmetrics import F1Score\nm = F1Score('multiclass', 5)\n"
+    assert "F1Score('multiclass', num_classes=5)" in fixed(tmp_path, text)
+
+
+def test_an_average_over_samples_is_not_given_a_task_that_rejects_it(tmp_path: Path) -> None:
+    text = "from torchmetrics import F1Score\nm = F1Score(num_classes=3, average='samples')\n"
+    assert fixed(tmp_path, text, projects.ALL) == text

@@ -24,6 +24,7 @@ TABLES = {
     "argument_changes": (("metric", "argument"), "until action new values text source"),
     "update_arguments": (("metric", "argument"), "until new relation text source"),
     "shifted_arguments": (("metric", "position"), "literal old until fixable text source"),
+    "ignored_arguments": (("task", "metric", "argument"), "harmless until source"),
     "value_changes": (("metric", "condition"), "relation since text source"),
     "metric_answers": (("name",), "answer source"),
     "metric_decomposability": (

@@ -10,7 +10,7 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model.metric_api import Argument, MetricCall, read, wants_task
 from lintmetrics.model.metric_draft import Migration, quote_of
-from lintmetrics.model.metric_feeds import OldFeed
+from lintmetrics.model.metric_feeds import Feed
 from lintmetrics.model.metric_migration import migrate
 from lintmetrics.model.moved_names import (
     MovedImport,
@@ -37,7 +37,7 @@ class CurrentMetricApi(Codemod):
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan an import with all that it binds, or one call as its part of that plan."""
         subject = finding.detail
-        if isinstance(subject, OldFeed):
+        if isinstance(subject, Feed):
             return _fed_by_new_names(subject)
         if not isinstance(subject, MetricCall):
             return _whole(subject)
@@ -59,7 +59,7 @@ def _whole(unit: MovedImport | MovedRead) -> Fix | Blocked:
     return plans[id(unit)]
 
 
-def _fed_by_new_names(feed: OldFeed) -> Fix:
+def _fed_by_new_names(feed: Feed) -> Fix:
     """Plan the keywords of one call of a metric object together."""
     editor = Editor()
     source = feed.module.source

@@ -358,7 +358,7 @@ class ShiftedArgument:
         metric: class or function name in 1.9.
         position: its place, from 0.
         literal: the values that give such a call away: ``"int"``, ``"count"`` (above 1),
-            ``"bool"``, ``"tuple"`` or strings by ``|``.
+            ``"float"``, ``"bool"``, ``"tuple"`` or strings by ``|``.
         old: the parameter it was, or is taken for.
         until: the last release that read it so, ``"none"`` where none did.
         fixable: naming the argument is right.
@@ -393,6 +393,16 @@ def shifted_arguments(metric: str) -> tuple[ShiftedArgument, ...]:
         for row in rows("shifted_arguments")
         if row["metric"] == metric
     )
+
+
+@cache
+def ignored_arguments(metric: str, task: str) -> dict[str, str]:
+    """Return the arguments that a metric ignores with a task, with the value that does no harm."""
+    return {
+        row["argument"]: row["harmless"]
+        for row in rows("ignored_arguments")
+        if row["task"] == task and row["metric"] in ("*", metric)
+    }
 
 
 @dataclass(frozen=True)

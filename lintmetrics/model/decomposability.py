@@ -90,6 +90,8 @@ def arguments(call: ast.Call | None) -> dict[str, object]:
         if keyword.arg is not None:
             value = keyword.value
             found[keyword.arg] = value.value if isinstance(value, ast.Constant) else ...
+    if found.get("average") == "none":
+        found["average"] = None  # The same, in a word.
     return found
 
 
@@ -203,3 +205,9 @@ def verdict(name: str, call: ast.Call | None, tasks: Iterable[str] = ()) -> Verd
     if "exact" not in classes and "depends" not in classes:
         return Verdict("no", "", family)
     return Verdict("unknown", "", family)
+
+
+def higher_is_better(name: str) -> str:
+    """Return what the table says of a metric: ``"True"``, ``"False"``, or why it is not known."""
+    said = {row.higher_is_better for row in rows_for(name)}
+    return said.pop() if len(said) == 1 else ""

@@ -111,6 +111,16 @@ class MetricCall:
         return self.move is not None and self.move.status != "deprecated"
 
     @property
+    def lacks_required(self) -> tuple[str, ...]:
+        """What 1.9 requires, the task apart, and a call that is right otherwise does not have."""
+        hidden = any(argument.parameter is None for argument in self.arguments)
+        if self.signature is None or self.move is not None or self.is_old or hidden:
+            return ()
+        given = {argument.parameter for argument in self.arguments}
+        sizes = {"task", self.lacks_size}
+        return tuple(p for p in required_of(self.signature) if p not in given | sizes)
+
+    @property
     def is_old(self) -> bool:
         """Whether the call can only have been written for a release before 0.11."""
         return self.is_gone or self.lacks_task or bool(self.removed)
@@ -201,7 +211,7 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
         arguments,
         signature,
         lacks_task,
-        "" if is_gone or lacks_task else _lacks_size(module, node, arguments, signature),
+        "" if is_gone or lacks_task or shifted else _lacks_size(module, node, arguments, signature),
         removed,
         tuple(shifted),
         ambiguous,
@@ -433,6 +443,7 @@ def _misread(
             (row.literal == "int" and plain_int)
             or (row.literal == "count" and isinstance(value, int) and value > 1)
             or (row.literal == "bool" and isinstance(value, bool))
+            or (row.literal == "float" and isinstance(value, float))
             or (row.literal == "tuple" and isinstance(value, (tuple, list)))
             or (isinstance(value, str) and value in row.literal.split("|"))
         ):

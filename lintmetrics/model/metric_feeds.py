@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from lintmetrics import facts
@@ -20,12 +20,12 @@ _DEPTH = 8
 
 
 @dataclass(frozen=True)
-class OldFeed:
-    """A call of a metric object with keywords that 1.9 calls otherwise.
+class Feed:
+    """A call of a metric object.
 
     Args:
         module: the file; ``node``: the call.
-        keywords: the old keywords, with what is known of each.
+        keywords: those that 1.9 calls otherwise, with what is known of each.
         metric: name of the class that is fed.
     """
 
@@ -35,7 +35,7 @@ class OldFeed:
     metric: str
 
 
-def old_feeds(module: Module) -> Iterator[OldFeed]:
+def old_feeds(module: Module) -> Iterator[Feed]:
     """Yield the calls in a file that feed a metric by a keyword that its class no longer has."""
     old = facts.old_update_arguments()
     for node in module.calls:
@@ -54,7 +54,19 @@ def old_feeds(module: Module) -> Iterator[OldFeed]:
         alike = all([r.new if r else "" for r in row] == [r.new for r in first] for row in rows)
         taken = {keyword.arg for keyword in node.keywords}
         if alike and len(first) == len(named) and not taken & {row.new for row in first}:
-            yield OldFeed(module, node, tuple(zip(named, first, strict=True)), metrics[0])
+            yield Feed(module, node, tuple(zip(named, first, strict=True)), metrics[0])
+
+
+def fed_objects(module: Module, metrics: Container[str]) -> Iterator[Feed]:
+    """Yield the calls in a file that feed an object of one of some classes by position."""
+    if not any(name in module.source.code for name in ("torchmetrics", "lightning")):
+        return
+    for node in module.calls:
+        if len(node.args) < 2 or not isinstance(node.func, (ast.Attribute, ast.Name)):
+            continue
+        found = _fed(module, node.func)
+        if len(set(found)) == 1 and found[0] in metrics and not is_guarded(module, node):
+            yield Feed(module, node, (), found[0])
 
 
 def _fed(module: Module, func: ast.expr) -> list[str]:

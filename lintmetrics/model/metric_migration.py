@@ -204,6 +204,8 @@ class _Planner(Draft):
     def task(self) -> None:
         call = self.call
         found = self.evidence()
+        if self.literal("average") == "samples":
+            raise Undecided(SAMPLES)
         for parameter in ("average", "ignore_index", "top_k"):
             if self.has(parameter) and not _had_effect(call, parameter):
                 raise Undecided(
@@ -397,9 +399,19 @@ class _Planner(Draft):
                 given.add(self.renamed.get(index, argument.parameter))
         for parameter in required_of(call.signature):
             if parameter not in given and parameter not in ("task", "preds", "target"):
-                raise Undecided(
-                    _WANTED.get(parameter, f"{parameter} is required in 1.9; say {parameter}=")
-                )
+                raise Undecided(wanted(parameter))
+
+
+SAMPLES = (
+    "average='samples' is gone; average='micro', multidim_average='samplewise' on preds[..., None] "
+    "and target[..., None] gives one value per sample, and .mean() of them the same number"
+)
+"""What becomes of the average over samples; measured equal."""
+
+
+def wanted(parameter: str) -> str:
+    """Return what a person has to say where an argument is missing that 1.9 requires."""
+    return _WANTED.get(parameter, f"{parameter} is required in 1.9; say {parameter}=")
 
 
 _WANTED = {

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
-from lintmetrics.model.metric_api import MetricCall, read
-from lintmetrics.project import CallSite
-from lintmetrics.rule import Consequence, Finding, Rule
+from lintmetrics import facts
+from lintmetrics.model.decomposability import higher_is_better
+from lintmetrics.model.metric_api import UNKNOWN, MetricCall, is_guarded, read
+from lintmetrics.model.metric_feeds import fed_objects
+from lintmetrics.model.tensors import constant
+from lintmetrics.project import CallSite, Module
+from lintmetrics.rule import Consequence, Finding, Rule, Subject
 
 _RANGE_SHIMS = frozenset(
     (
@@ -39,11 +44,18 @@ class MisreadMetricArgument(Rule):
     f1 = F1Score(task="multiclass", num_classes=2, average="macro")
     """
 
-    def check(self, site: CallSite) -> Iterator[Finding]:
+    def check(self, module: Module) -> Iterator[Finding]:
         """Find arguments that are ignored or misread."""
-        call = read(site.module, site.node, site.name)
-        if call is None:
-            return
+        for site in module.call_sites:
+            if site.name.endswith(".MetricTracker"):
+                yield from _tracked(site)
+            call = read(site.module, site.node, site.name)
+            if call is not None:
+                yield from self._of_call(site, call)
+        for feed in fed_objects(module, _TRANSLATIONS):
+            yield from _swapped(module, feed, feed.node, feed.metric)
+
+    def _of_call(self, site: CallSite, call: MetricCall) -> Iterator[Finding]:
         average = call.literal("average")
         if call.literal("task") == "binary" and average in ("macro", "weighted"):
             yield Finding(
@@ -56,6 +68,8 @@ class MisreadMetricArgument(Rule):
                 blocked="drop average to keep today's number, or say task='multiclass', "
                 "num_classes=2 (and feed class labels) to average over both classes",
             )
+        yield from _ignored(site, call)
+        yield from _swapped(site.module, site, site.node, call.current)
         if call.name in _RANGE_SHIMS and not _gives_range(call):
             yield Finding(
                 site,
@@ -72,8 +86,90 @@ class MisreadMetricArgument(Rule):
                 help=row.text,
                 node=argument.node,
                 detail=call,
+                consequence=Consequence.CRASH if row.until == "none" else None,
                 blocked=None if row.fixable else f"{row.text}; name the argument or drop it",
             )
+
+
+def _ignored(site: CallSite, call: MetricCall) -> Iterator[Finding]:
+    """Find arguments that the dispatcher takes and does nothing with."""
+    task = call.literal("task")
+    if not isinstance(task, str) or call.signature is None or "task" not in call.signature.names:
+        return
+    for parameter, harmless in facts.ignored_arguments(call.current, task.lower()).items():
+        value = call.literal(parameter)
+        if value is UNKNOWN or value is None or str(value) == harmless:
+            continue
+        if any(argument.parameter == parameter for argument, _ in call.misread):
+            continue  # It was written for another parameter.
+        yield Finding(
+            site,
+            f'{call.short} ignores {parameter}={value!r} with task="{task}"',
+            help=f"drop {parameter}",
+            node=_node(call, parameter),
+            detail=call,
+            blocked=f"drop {parameter} to keep today's number, or apply it to the inputs",
+        )
+
+
+def _tracked(site: CallSite) -> Iterator[Finding]:
+    """Find trackers that take the worst step for the best, or do not know which is best."""
+    given = {keyword.arg: keyword.value for keyword in site.node.keywords}
+    metric = site.node.args[0] if site.node.args else given.get("metric")
+    if None in given or not isinstance(metric, ast.Call) or is_guarded(site.module, site.node):
+        return
+    maximize = site.node.args[1] if len(site.node.args) > 1 else given.get("maximize")
+    name = site.module.qualified(metric.func)
+    better = higher_is_better(name) if name is not None else ""
+    short = (name or "").rsplit(".", 1)[-1]
+    if better == "False" and constant(site.module, maximize) is True:
+        yield Finding(
+            site,
+            f"MetricTracker takes the highest {short} for the best, and lower is better",
+            help="drop maximize, which 1.7 and later read off the metric",
+            node=maximize,
+            blocked="drop maximize, or say maximize=False where only 1.6 and before are used",
+        )
+    elif maximize is None and better.startswith("None"):
+        yield Finding(
+            site,
+            f"MetricTracker does not know whether a higher {short} is better",
+            help="say maximize=True or maximize=False",
+            consequence=Consequence.CRASH,
+            blocked=f"{short} leaves higher_is_better unset, so maximize= is for a person to say",
+        )
+
+
+_TRANSLATIONS = frozenset(("BLEUScore", "SacreBLEUScore", "bleu_score", "sacre_bleu_score"))
+_TRUTH = re.compile(r"(?:^|_)(?:ref|refs|reference|references|targets?|gold|truth|labels?)(?:_|$)")
+_GUESS = re.compile(
+    r"(?:^|_)(?:preds?|predictions?|hyps?|hypothes[ei]s|candidates?|translations?|generated|"
+    r"outputs?)(?:_|$)"
+)
+
+
+def _swapped(module: Module, subject: Subject, node: ast.Call, metric: str) -> Iterator[Finding]:
+    """Find references given where 1.9 takes predictions: up to 0.6 they came first."""
+    if metric not in _TRANSLATIONS or len(node.args) < 2:
+        return
+    first, second = (_last_name(argument) for argument in node.args[:2])
+    if _TRUTH.search(first) and _GUESS.search(second):
+        yield Finding(
+            subject,
+            f"{metric} reads {ast.unparse(node.args[0])} as the predictions",
+            help="predictions come first since 0.7, references second",
+            node=node.args[0],
+            blocked="swap the two: references came first in 0.5 and 0.6, and 0.7 swapped them",
+        )
+
+
+def _last_name(expr: ast.expr) -> str:
+    """Return the name that says what an expression holds."""
+    while isinstance(expr, (ast.List, ast.Tuple)) and len(expr.elts) == 1:
+        expr = expr.elts[0]
+    if isinstance(expr, ast.Attribute):
+        return expr.attr
+    return expr.id if isinstance(expr, ast.Name) else ""
 
 
 def _node(call: MetricCall, parameter: str) -> ast.AST | None:

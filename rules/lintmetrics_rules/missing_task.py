@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lintmetrics.model.metric_api import read
-from lintmetrics.model.metric_migration import migrate
+from lintmetrics.model.metric_migration import migrate, wanted
 from lintmetrics.model.moved_names import MovedRead, unit_of
 from lintmetrics.project import CallSite
 from lintmetrics.rule import Consequence, Finding, Rule
@@ -18,7 +18,8 @@ class MissingTask(Rule):
     multiclass or multilabel. Since 0.11 it must be told, and raises ``TypeError`` if it is not.
     The guess cannot be repeated by adding just any task: ``F1Score(task="binary")`` scores one
     class, the old ``F1(num_classes=2)`` scored two. ``task="multiclass"`` wants ``num_classes``
-    besides, ``task="multilabel"`` wants ``num_labels``.
+    besides, ``task="multilabel"`` wants ``num_labels``; and some metrics want now what they worked
+    out themselves, as ``PeakSignalNoiseRatio`` did its ``data_range``.
     """
 
     code = "LM302"
@@ -47,6 +48,15 @@ class MissingTask(Rule):
                 f'{call.short} is called with task="{task}" and without {call.lacks_size}',
                 help=migrate(call).blocked or f"say {call.lacks_size}=",
                 detail=call,
+            )
+        if call is not None and call.lacks_required:
+            names = ", ".join(call.lacks_required)
+            yield Finding(
+                site,
+                f"{call.short} is called without {names}, which TorchMetrics 1.9 requires",
+                help=f"say {call.lacks_required[0]}=",
+                detail=call,
+                blocked=wanted(call.lacks_required[0]),
             )
         if call is None or not call.lacks_task:
             return

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lintmetrics import facts
 from lintmetrics.model.metric_api import read
 from lintmetrics.model.metric_feeds import old_feeds
+from lintmetrics.model.metric_migration import SAMPLES
 from lintmetrics.project import CallSite, Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -53,6 +54,16 @@ def _of_call(site: CallSite) -> Iterator[Finding]:
     call = read(site.module, site.node, site.name)
     if call is None:
         return
+    average = call.argument("average")
+    if average is not None and call.literal("average") == "samples":
+        yield Finding(
+            site,
+            f'{call.short} is given average="samples", which TorchMetrics 1.9 rejects',
+            help="say average='micro', multidim_average='samplewise' and take the mean",
+            node=average.node,
+            detail=call,
+            blocked=SAMPLES,
+        )
     for argument in call.removed:
         change = facts.argument_change(call.current, argument.parameter or "")
         if not argument.is_keyword and change is not None and change.action == "rename":
