@@ -28,6 +28,7 @@ from lintmetrics.model.epoch_hooks import (
     Stage,
     extra_parameters,
     family,
+    hiding,
     inherited,
     is_generator,
     item_is_flat,
@@ -155,6 +156,8 @@ class _Move:
         self._require_unused(reading, kept, told)
         if kept and own_epoch_end(self.cls, self.stage.hook) is not None:
             raise CannotEdit(f"{self.cls.node.name} has a {self.stage.hook} as well")
+        if kept and hiding(self.end) is not None:
+            raise CannotEdit(f"a {self.stage.hook} stands beside {self.end.spelled}")
         self.hook_goes = not kept
         gone = list(dict.fromkeys([*(s for s, _ in reading.pure), *reading.logs, *reading.cleared]))
         gone = [statement for statement in gone if statement not in told]

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
@@ -21,6 +22,7 @@ from lintmetrics.model.epoch_hooks import (
     company,
     extra_parameters,
     family,
+    hiding,
     inherited,
     is_generator,
     loads,
@@ -29,12 +31,13 @@ from lintmetrics.model.epoch_hooks import (
     references,
     required_parameters,
     returns,
+    standing_with,
     surplus_parameters,
     targets,
 )
 from lintmetrics.model.kept_outputs import appends
 from lintmetrics.model.patched_hooks import patched_class, patches
-from lintmetrics.project import ClassInfo, Module
+from lintmetrics.project import ClassInfo, Module, Project
 from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree
 
@@ -51,7 +54,29 @@ class StepOutputLists(Codemod):
         """Plan all edits of every hook that has to move together with this one."""
         end = finding.subject
         assert isinstance(end, EpochEnd)
-        return _of_callback(end) if end.cls.is_kind("Callback") else _Migration(end).fix()
+        if end.cls.is_kind("Callback"):
+            return _of_callback(end)
+        plan = _Migration(end).fix()
+        for other in standing_with(end):
+            reason = _obstacle(other)
+            if reason is not None:
+                raise CannotEdit(f"{other.spelled} would be left behind: {reason}")
+        return plan
+
+
+_obstacles: WeakKeyDictionary[Project, dict[EpochEnd, str | None]] = WeakKeyDictionary()
+
+
+def _obstacle(end: EpochEnd) -> str | None:
+    """Return what keeps a hook from moving, asked once for each."""
+    known = _obstacles.setdefault(end.module.project, {})
+    if end not in known:
+        try:
+            _Migration(end).fix()
+            known[end] = None
+        except CannotEdit as error:
+            known[end] = str(error)
+    return known[end]
 
 
 def _of_callback(end: EpochEnd) -> Fix | Blocked:
@@ -300,6 +325,13 @@ class _Migration:
 
     def _require_movable(self, end: EpochEnd) -> None:
         function, where = end.function, f"{end.spelled} at {end.module.source.path}:{end.line}"
+        met = hiding(end)
+        if met is not None:
+            own, below = met
+            raise CannotEdit(
+                f"{own.spelled} at {own.module.source.path}:{own.line} runs besides {end.spelled} "
+                f"in {below.node.name}, and one would hide the other; let one call super()"
+            )
         arguments = function.args
         if not (arguments.posonlyargs or arguments.args):
             raise CannotEdit(f"{where} has no self")

@@ -414,6 +414,48 @@ def company(cls: ClassInfo) -> list[ClassInfo]:
     return list(dict.fromkeys((*family(cls), *below)))
 
 
+def hiding(end: EpochEnd) -> tuple[EpochEnd, ClassInfo] | None:
+    """Return a hook of today's name that would hide a renamed one, or be hidden by it, and where.
+
+    The two ran one after the other in Lightning 1. They stand in classes that know nothing of each
+    other, so only the class that takes in both shows that they meet.
+    """
+    hook = end.stage.hook
+    if end.name == hook:
+        return None
+    for below in end.cls.subclasses:
+        order = below.mro()
+        if end.cls not in order or _first(order, end.name) != end:
+            continue
+        for other in order:
+            if other is below or other in end.cls.mro() or other in end.cls.subclasses:
+                continue
+            own = own_epoch_end(other, hook)
+            if own is None or any(own_epoch_end(cls, hook) for cls in order[: order.index(other)]):
+                continue
+            before = order.index(other) < order.index(end.cls)
+            if not (before and calls_super(own.function, hook)):
+                return own, below
+    return None
+
+
+def standing_with(end: EpochEnd) -> list[EpochEnd]:
+    """Return the other removed hooks that every object with this one has, and those beside it.
+
+    They are the hooks of the class, of its bases, and for a mixin those of what takes it in.
+    """
+    classes = dict.fromkeys(end.cls.mro())
+    if not end.cls.is_kind("LightningModule"):
+        for below in end.cls.subclasses:
+            classes.update(dict.fromkeys(below.mro()))
+    return [
+        own
+        for cls in classes
+        for stage in STAGES
+        if (own := own_epoch_end(cls, stage.removed)) is not None and own != end
+    ]
+
+
 # What a body does with its outputs --------------------------------------------------------------
 
 

@@ -417,7 +417,11 @@ def _super_call(above: FunctionNode, stage: Stage) -> str:
 
 
 def _has_outside_base(cls: ClassInfo) -> bool:
-    return any(base is None for base in cls.bases) or bool(cls.base_names - {"object"})
+    unknown = any(
+        base is None and ast.unparse(node) != "object"
+        for base, node in zip(cls.bases, cls.node.bases, strict=True)
+    )
+    return unknown or bool(cls.base_names - {"object", "builtins.object"})
 
 
 def _decorator(node: ast.expr) -> str:
