@@ -354,8 +354,8 @@ def _install(
 ) -> None:
     command = [of.path, "-m", "pip", "install", "--no-deps", "--require-hashes"]
     command += ["--only-binary", ":all:", "--target", os.fspath(target)]
-    # pip tells only with -v that an index did not answer.
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "-v"]
+    # pip tells only with -vv that an index did not answer.
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "-vv"]
     command += ["-r", os.fspath(requirements)]
     # Settings that speak of where and what to install are not meant for this folder.
     ours = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": ""}
