@@ -147,6 +147,15 @@ class Editor:
         """Replace a range of offsets; for edits finer than a node."""
         self._add(module, start, end, new)
 
+    def claim(self, module: Module, cls: ast.ClassDef, mark: int) -> None:
+        """Keep other fixes that claim a class out of the same round; nothing is changed.
+
+        Args:
+            module: the file; ``cls``: the class; ``mark``: what tells this fix from the others.
+        """
+        start = module.source.start(cls)
+        self._add(module, start, start + 1, module.source.text[start], mark)
+
     def drop_argument(self, module: Module, call: ast.Call, keyword: ast.keyword) -> None:
         """Remove a keyword argument of a call; the first argument of all stays.
 

@@ -516,8 +516,8 @@ _BLOCKED = {
         "reset at line",
     ),
     "by hand": (
-        model(step('self.log("ppl", torch.exp(F.cross_entropy(p, y)))')),
-        "MeanMetric",
+        model(step('self.log("ppl", torch.exp(F.cross_entropy(p, y, weight=self.net.weight)))')),
+        "weighted alike",
     ),
     "unknown argument": (
         model(step('self.log("k", sk_f1(y.cpu(), p.cpu(), sample_weight=x))')),

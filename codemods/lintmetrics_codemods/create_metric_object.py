@@ -23,7 +23,6 @@ from lintmetrics.project import Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
 
-_WIDTH = 100
 # A chain that ends in one of these began with a tensor.
 _OF_TENSOR = ("detach", "cpu", "numpy")
 
@@ -39,14 +38,16 @@ class CreateMetricObject(Codemod):
         assert isinstance(call, LogCall)
         assert isinstance(origin, Origin)
         if origin.kind == "formula" and origin.name != "square root":
-            return Blocked(
-                f"no metric object answers the {origin.name} of an epoch; gather its parts in "
-                "torchmetrics.MeanMetric by hand, or log the mean itself under the key"
-            )
+            return Blocked(f"no metric object answers the {origin.name} of an epoch")
         if origin.averaged:
             return Blocked(
                 f"the batch values are averaged by hand at line {call.node.lineno}; update an "
                 "object in the step in their place"
+            )
+        if origin.bound is not None:
+            return Blocked(
+                f"{origin.label} is bound with arguments at line {origin.bound.lineno}; create the "
+                "Metric object with them there, update it in the step and log it"
             )
         value = logged_values.trace(call, origin.node, origin.module)
         contexts = value.contexts()
@@ -149,19 +150,6 @@ def _constructor(editor: Editor, module: Module, dotted: str, arguments: list[st
     return f"{editor.add_import(module, library, name)}({', '.join(arguments)})"
 
 
-def _creation(name: str, made: str) -> list[str]:
-    """Return ``self.name = made``, split behind the bracket where it is long."""
-    line = f"self.{name} = {made}"
-    if len(line) <= _WIDTH - 8:
-        return [line]
-    head, _, rest = made.partition("(")
-    inner = [f"    {rest[:-1]}"]
-    value, split, keys = rest[1:-2].partition(" for key in ")
-    if len(inner[0]) > _WIDTH - 8 and split and rest.startswith("{"):
-        inner = ["    {", f"        {value}", f"       {split}{keys}", "    }"]
-    return [f"self.{name} = {head}(", *inner, ")"]
-
-
 def _write_creation(
     editor: Editor,
     value: LoggedValue,
@@ -179,12 +167,14 @@ def _write_creation(
         key = keys[0].replace("*", "") if keys else ""
         name = attribute_names.attribute_for(key, stages[0], owner)
         container = editor.add_import(module, "torch.nn", "ModuleList")
-        place.write(editor, _creation(name, f"{container}([{made} for _ in range({loaders})])"))
+        place.write(
+            editor, creation.assignment(name, f"{container}([{made} for _ in range({loaders})])")
+        )
         return f"self.{name}[dataloader_idx]"
     if len(keys) == 1:
         stage = stages[0] if len(stages) == 1 else ""
         name = attribute_names.attribute_for(keys[0], stage, owner)
-        place.write(editor, _creation(name, made))
+        place.write(editor, creation.assignment(name, made))
         return f"self.{name}"
     if value.key is None:
         raise CannotEdit(f"the keys at line {value.call.node.lineno} are not written out")
@@ -200,7 +190,7 @@ def _write_creation(
     container = editor.add_import(module, "torch.nn", "ModuleDict")
     listed = ", ".join(f'"{key}"' for key in keys)
     inner = f"{{key: {made} for key in ({listed})}}"
-    place.write(editor, _creation(name, f"{container}({inner})"))
+    place.write(editor, creation.assignment(name, f"{container}({inner})"))
     key_text = " ".join(value.module.source.segment(value.key).split())
     return f"self.{name}[{key_text}]"
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Lightning runs them before the first step and before the module goes to its device
 # (lightning 2.6.6, trainer.py, ``_run``).
 _LATER = ("configure_model", "setup")
+_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -213,3 +214,16 @@ def _require_run(owner: ClassInfo, name: str, method: FunctionNode | None) -> No
 
 def _calls(method: FunctionNode, name: str) -> bool:
     return any(isinstance(node, ast.Attribute) and node.attr == name for node in subtree(method))
+
+
+def assignment(name: str, made: str) -> list[str]:
+    """Return ``self.name = made``, split behind the bracket where it is long."""
+    line = f"self.{name} = {made}"
+    if len(line) <= _WIDTH - 8:
+        return [line]
+    head, _, rest = made.partition("(")
+    inner = [f"    {rest[:-1]}"]
+    value, split, keys = rest[1:-2].partition(" for key in ")
+    if len(inner[0]) > _WIDTH - 8 and split and rest.startswith("{"):
+        inner = ["    {", f"        {value}", f"       {split}{keys}", "    }"]
+    return [f"self.{name} = {head}(", *inner, ")"]

@@ -30,6 +30,7 @@ from lintmetrics.model.values import (
     Named,
     Number,
     Origin,
+    Partial,
     SelfValue,
     Seq,
     SuperValue,
@@ -53,6 +54,7 @@ _BATCH_VALUE = re.compile(r"loss|acc|nll|elbo|perplexity|iou|dice|error", re.I)
 # A value that is multiplied by the size of its batch has as many votes as samples.
 _WEIGHTED = re.compile(r"\*\s*\w+\[[\"'](?:batch_size|bsz?|num_samples)[\"']\]")
 _ZIP = Named("builtins.zip")
+_PARTIAL = Named("functools.partial")
 _STEP_OUTPUTS = {
     f"{stage}_step": f"{stage}_step_outputs" for stage in ("training", "validation", "test")
 }
@@ -420,6 +422,7 @@ class LightningClass:
                 self._collect_appends()
                 outputs = self.returned.get(f"{stage}_step", UNKNOWN)
                 self._start(name, {0: Elements(outputs, per_batch=True)})
+                self._start_with_lists(name, f"{stage}_step", outputs)
             else:
                 self._start(name, {})
 
@@ -490,6 +493,18 @@ class LightningClass:
         if "dataloader_idx" in names or len(step.node.args.args) > 3:
             self._start(name, {0: Elements(Elements(outputs, per_batch=True))})
 
+    def _start_with_lists(self, name: str, step: str, outputs: Value) -> None:
+        """Run an epoch end on a list for each dataloader, where a hook behind the step has them."""
+        attribute = _STEP_OUTPUTS.get(step, "")
+        flat = Elements(outputs, per_batch=True)
+        info = self.cls.lookup(step)
+        if step == "training_step" or info is None or self.attributes.get(attribute) != flat:
+            return
+        if "dataloader_idx" in {a.arg for a in (*info.node.args.args, *info.node.args.kwonlyargs)}:
+            self.attributes[attribute] = Elements(flat)
+            self._start(name, {})
+            self.attributes[attribute] = flat
+
     def _start(self, name: str, given: dict[int, Value]) -> None:
         info = self.cls.lookup(name)
         if info is None or info.cls is None:
@@ -506,9 +521,10 @@ class LightningClass:
         saved = _Names(self.attributes)
         arguments: list[Value] = []
         if hooks.is_batch_hook(name):
-            arguments = [Number(Form.DATA), UNKNOWN]
+            # Behind the batch and its number comes the dataloader's, which is not always 0.
+            arguments = [Number(Form.DATA), UNKNOWN, UNKNOWN]
             if name.startswith("on_") or name.endswith("_step_end"):
-                arguments = [UNKNOWN, Number(Form.DATA), UNKNOWN]
+                arguments = [UNKNOWN, Number(Form.DATA), UNKNOWN, UNKNOWN]
         for position, value in given.items():
             while len(arguments) <= position:
                 arguments.append(UNKNOWN)
@@ -886,8 +902,7 @@ class LightningClass:
             return Callee(info, True)
         for cls in self.cls.mro():
             if name in cls.assigned and name not in self._changing:
-                value = cls.assigned[name]
-                return Const(value.value) if isinstance(value, ast.Constant) else UNKNOWN
+                return _constant(cls.assigned[name])
         return UNKNOWN
 
     def _named_attribute(self, name: Value) -> Value:
@@ -1136,6 +1151,10 @@ class LightningClass:
             return operations.opaque(arguments, keywords)
         if isinstance(target, Metric):
             return self._use(frame, node, target, "forward", arguments)
+        if isinstance(target, Partial):
+            return self._call_partial(frame, node, target, arguments, keywords)
+        if target == _PARTIAL and arguments:
+            return Partial(arguments[0], node, tuple(arguments[1:]), tuple(keywords.items()))
         if isinstance(target, Named) and arguments and isinstance(arguments[0], SelfValue):
             if target.name == "builtins.setattr" and len(arguments) == 3:
                 name = text_of(arguments[1])
@@ -1150,6 +1169,39 @@ class LightningClass:
                 return made
             return operations.call(target.name, node, frame.module, arguments, keywords)
         return operations.call_object(target, node, frame.module, arguments, keywords)
+
+    def _call_partial(
+        self,
+        frame: _Frame,
+        node: ast.Call,
+        target: Partial,
+        arguments: list[Value],
+        keywords: dict[str, Value],
+    ) -> Value:
+        """Call a function with the arguments that were bound to it and those of this call."""
+        bound = target.call
+        overridden = {keyword.arg for keyword in node.keywords}
+        kept = [k for k in bound.keywords if k.arg is None or k.arg not in overridden]
+        whole = ast.Call(bound.args[0], [*bound.args[1:], *node.args], [*kept, *node.keywords])
+        ast.copy_location(whole, node)
+        whole.lm_parent = node.lm_parent  # type: ignore[attr-defined]
+        answer = self._call(
+            frame,
+            whole,
+            target.of,
+            [*target.arguments, *arguments],
+            {**dict(target.keywords), **keywords},
+        )
+
+        def placed(value: Value) -> Value:
+            if not isinstance(value, Number):
+                return value
+            origins = tuple(
+                replace(o, node=node, bound=bound) if o.node is whole else o for o in value.origins
+            )
+            return replace(value, origins=origins)
+
+        return each(answer, placed)
 
     def _construct(
         self,
@@ -1318,6 +1370,15 @@ def _makes_metrics(target: Callee) -> bool:
 
 
 _EVALUATORS: dict[type[ast.expr], Callable[[LightningClass, _Frame, Any], Value]] = {}
+
+
+def _constant(node: ast.expr) -> Value:
+    """Return what a class gives an attribute, where constants are all that it is made of."""
+    if isinstance(node, ast.Constant):
+        return Const(node.value)
+    if isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) <= 12:
+        return Seq(tuple(_constant(element) for element in node.elts))
+    return UNKNOWN
 
 
 def _is_hashable(key: object) -> bool:

@@ -196,7 +196,7 @@ def _follow(
     if not isinstance(logged, (ast.Expr, ast.Return, ast.Assign)):
         raise CannotEdit(f"the log call at line {call.node.lineno} is part of an expression")
     statement: ast.stmt = logged if _contains(logged, made) else module.statement(made)
-    inner = _peeled(module, written)
+    inner = peeled(module, written)
     local, used = "", False
     if inner is not made:
         if not isinstance(inner, ast.Name):
@@ -211,14 +211,14 @@ def _follow(
             raise CannotEdit(f"{local} is given more than one value (lines {lines})")
         statement = bound[0]
         value = _assigned(statement)
-        if value is None or _peeled(module, value) is not made:
+        if value is None or peeled(module, value) is not made:
             raise CannotEdit(
                 f"{local} is made of more than one call at line {statement.lineno}; "
                 "give the metric a line of its own"
             )
-        reads = _reads(function, local)
+        reads = reads_of(function, local)
         used = any(not _contains(written, node) for node in reads)
-    if _conditions(module, statement) != _conditions(module, logged):
+    if conditions(module, statement) != conditions(module, logged):
         raise CannotEdit(
             f"the value is made at line {statement.lineno} and logged at line {logged.lineno} "
             "under another condition"
@@ -228,7 +228,7 @@ def _follow(
     return LoggedValue(call, module, made, statement, logged, written, key, local, used)
 
 
-def _reads(function: FunctionNode, name: str) -> list[ast.Name]:
+def reads_of(function: FunctionNode, name: str) -> list[ast.Name]:
     return [
         node
         for node in subtree(function)
@@ -243,7 +243,7 @@ def _handed_over(
     helper, value = call.function, call.value_node
     if helper is None or call.is_dict or not isinstance(value, ast.Name):
         return None
-    if len(_reads(helper, value.id)) != 1 or bindings(call.module, value.id, helper):
+    if len(reads_of(helper, value.id)) != 1 or bindings(call.module, value.id, helper):
         return None
     for node in subtree(function):
         if not (isinstance(node, ast.Call) and _is_method(node.func, helper.name)):
@@ -251,7 +251,7 @@ def _handed_over(
         given = _argument(node, helper, value.id)
         if given is None:
             continue
-        inner = _peeled(module, given)
+        inner = peeled(module, given)
         if inner is not made and isinstance(inner, ast.Name):
             bound = bindings(module, inner.id, function)
             if not any(_contains(b, made) for b in bound):
@@ -309,12 +309,12 @@ def _returned(
     handed = returns[0].value
 
     def is_it(node: ast.expr) -> bool:
-        inner = _peeled(module, node)
+        inner = peeled(module, node)
         if isinstance(inner, ast.Name):
             return any(_contains(b, made) for b in bindings(module, inner.id, function))
         return inner is made
 
-    if _conditions(call.module, call.module.statement(site)) != _conditions(
+    if conditions(call.module, call.module.statement(site)) != conditions(
         call.module, call.module.statement(call.node)
     ):
         return None
@@ -387,7 +387,7 @@ def _entry(
     """Return where a value enters a dict that is returned: statement, expression and key."""
 
     def is_it(node: ast.expr) -> bool:
-        inner = _peeled(module, node)
+        inner = peeled(module, node)
         if isinstance(inner, ast.Name):
             return any(_contains(b, made) for b in bindings(module, inner.id, function))
         return inner is made
@@ -405,7 +405,7 @@ def _entry(
             return None
         stores: list[tuple[ast.Assign, ast.expr]] = []
         others: list[str] = []
-        for read in _reads(function, handed.id):
+        for read in reads_of(function, handed.id):
             above = module.parent(read)
             if read is handed:
                 continue
@@ -485,7 +485,7 @@ def _log_of(
             target = target.elts[index]
         if not isinstance(target, ast.Name) or not _once(caller, target.id):
             raise refused
-        (shown,) = _reads(caller, target.id)
+        (shown,) = reads_of(caller, target.id)
     above = module.parent(shown)
     log = module.parent(above) if isinstance(above, ast.keyword) else above
     if not (
@@ -495,8 +495,8 @@ def _log_of(
         and isinstance(module.parent(log), ast.Expr)
     ):
         raise refused
-    conditions = _conditions(module, module.statement(site))
-    if conditions != _conditions(module, module.statement(log)):
+    here = conditions(module, module.statement(site))
+    if here != conditions(module, module.statement(log)):
         raise CannotEdit(
             f"what {helper.name} returns at line {site.lineno} is logged at line {log.lineno} "
             "under another condition"
@@ -536,8 +536,8 @@ def _written(
     if isinstance(dictionary, ast.Name):
         bound = bindings(module, dictionary.id, function)
         value = _assigned(bound[0]) if len(bound) == 1 else None
-        if value is not None and _peeled(module, value) is made:
-            for read in _reads(function, dictionary.id):
+        if value is not None and peeled(module, value) is made:
+            for read in reads_of(function, dictionary.id):
                 above = module.parent(read)
                 if isinstance(above, (ast.Attribute, ast.Subscript)):
                     raise CannotEdit(
@@ -553,21 +553,21 @@ def _written(
         if others or len(bound) != 1 or value is None:
             line = max([n.lineno for n in others] + [b.lineno for b in bound] or [call.node.lineno])
             raise CannotEdit(f"the dict {dictionary.id} is used again at line {line}")
-        if _conditions(module, bound[0]) != _conditions(module, module.statement(call.node)):
+        if conditions(module, bound[0]) != conditions(module, module.statement(call.node)):
             raise CannotEdit(f"the dict {dictionary.id} is made under another condition")
         dictionary = value
     if isinstance(dictionary, ast.Dict):
         for key, item in zip(dictionary.keys, dictionary.values, strict=True):
             if key is None:
                 continue
-            inner = _peeled(module, item)
+            inner = peeled(module, item)
             if inner is made or _contains(item, made):
                 return item, key
             if isinstance(inner, ast.Name):
                 bound = bindings(module, inner.id, function)
                 if any(_contains(b, made) for b in bound):
                     return item, key
-    elif dictionary is not None and _peeled(module, dictionary) is made:
+    elif dictionary is not None and peeled(module, dictionary) is made:
         return dictionary, None
     raise CannotEdit(
         f"the dict logged at line {call.node.lineno} is put together elsewhere; write the metric "
@@ -583,7 +583,7 @@ def _assigned(statement: ast.stmt) -> ast.expr | None:
     return None
 
 
-def _peeled(module: Module, node: ast.expr) -> ast.expr:
+def peeled(module: Module, node: ast.expr) -> ast.expr:
     """Return an expression without what changes nothing about a number."""
     while True:
         node, before = _result_of_scipy(module, node), node
@@ -624,7 +624,7 @@ def _contains(node: ast.AST, wanted: ast.AST) -> bool:
     return any(inner is wanted for inner in subtree(node))
 
 
-def _conditions(module: Module, statement: ast.AST) -> list[tuple[int, str]]:
+def conditions(module: Module, statement: ast.AST) -> list[tuple[int, str]]:
     """Return the branches and loops that a statement stands in, inside its function."""
     found: list[tuple[int, str]] = []
     below: ast.AST = statement

@@ -30,6 +30,7 @@ from lintmetrics.model.values import (
     text_of,
 )
 from lintmetrics.project import Module
+from lintmetrics.tree import subtree
 
 _SAME = frozenset(
     (
@@ -66,6 +67,9 @@ _LIGHTNING_METRIC = re.compile(
     r"(?:torchmetrics|(?:pytorch_lightning|lightning\.pytorch|lightning)\.metrics)\.(?!functional)"
     r"(?:\w+\.)*([A-Z]\w+)$"
 )
+
+_MONAI_FUNCTIONS = {"ROCAUCMetric": "monai.metrics.compute_roc_auc"}
+_MONAI_METRIC = re.compile(r"monai\.metrics\.(?:\w+\.)*[A-Z]\w+$")
 
 
 # Helpers of numbers ------------------------------------------------------------------------------
@@ -695,11 +699,40 @@ def instance_method(
     keywords: dict[str, Value],
 ) -> Value:
     """Return the value of a method of an external object."""
-    if value.name.startswith("evaluate.load(") and name == "compute":
-        return _functional(value.name, verdict(value.name, node), node, module)
+    if value.name.startswith("evaluate.") and name == "compute":
+        return _functional(value.name, _evaluated(value, node), node, module)
+    if value.name.startswith("monai.metrics.") and name == "aggregate":
+        return _aggregated(value, node, module)
     if name == "forward":
         return call_object(value, node, module, arguments, keywords)
     return opaque(arguments, keywords)
+
+
+def _evaluated(value: Instance, node: ast.Call) -> Verdict:
+    """Return whether what an object of ``evaluate`` computes on batches may be averaged."""
+    if not value.name.startswith("evaluate.combine("):
+        return verdict(value.name, node)
+    found = [verdict(f"evaluate.load({n})", node) for n in re.findall(r"'\w+'", value.name)]
+    for wanted in ("no", "weighted"):
+        worst = next((known for known in found if known.decomposable == wanted), None)
+        if worst is not None:
+            return worst
+    return Verdict("unknown")
+
+
+def _aggregated(value: Instance, node: ast.Call, module: Module) -> Value:
+    """Return what a metric object of MONAI answers, which gathers until it is reset."""
+    name = value.name.rsplit(".", 1)[1]
+    known = verdict(_MONAI_FUNCTIONS.get(name, value.name), value.call)
+    function = module.enclosing_function(node)
+    held = ast.dump(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+    is_reset = function is not None and any(
+        isinstance(inner, ast.Attribute) and inner.attr == "reset" and ast.dump(inner.value) == held
+        for inner in subtree(function)
+    )
+    # Without a reset in the step, it is a running value, of which no mean is right.
+    decided = known.decomposable if is_reset else "no"
+    return Number(Form.METRIC, (Origin("functional", value.name, node, module, decided),))
 
 
 # Metrics -----------------------------------------------------------------------------------------
@@ -764,6 +797,12 @@ def construct(
         extra = text_of(values[1]) if len(values) > 1 else None
         label = f"'{which}', '{extra}'" if extra else f"'{which}'"
         return Instance(f"evaluate.load({label})", node, module) if which else UNKNOWN
+    if name == "evaluate.combine" and values and isinstance(values[0], Seq):
+        parts = [text_of(entry) for entry in values[0].items]
+        shown = ", ".join(repr(part) for part in parts)
+        return UNKNOWN if None in parts else Instance(f"evaluate.combine({shown})", node, module)
+    if _MONAI_METRIC.match(name):
+        return Instance(name, node, module)
     if name in ("torch.nn.ModuleDict", "torch.nn.ModuleList"):
         kind = name.rsplit(".", 1)[1]
         return (

@@ -49,6 +49,7 @@ class Origin:
         averaged: whether it was averaged over the batches by hand on its way.
         tentative: taken back when the tensor is reduced later, as in ``x.exp().mean()``.
         entry: for ``mean-of-means``, what each batch contributed; ``None`` when that is not known.
+        bound: the ``functools.partial`` that holds some of the arguments.
     """
 
     kind: str
@@ -61,11 +62,12 @@ class Origin:
     averaged: bool = False
     tentative: bool = False
     entry: Form | None = None
+    bound: ast.Call | None = None
 
     @property
     def label(self) -> str:
         """What made the number, as the user would call it."""
-        if self.name.startswith("evaluate.load("):
+        if self.name.startswith("evaluate."):
             return self.name
         return self.name.rsplit(".", 1)[-1] + "()"
 
@@ -211,6 +213,16 @@ class Callee(Value):
     function: FunctionInfo
     bound: bool = False
     closure: tuple[tuple[str, Value], ...] = ()
+
+
+@dataclass(frozen=True)
+class Partial(Value):
+    """A function with some of its arguments, as ``functools.partial`` makes it."""
+
+    of: Value
+    call: ast.Call
+    arguments: tuple[Value, ...]
+    keywords: tuple[tuple[str, Value], ...]
 
 
 @dataclass(frozen=True)
