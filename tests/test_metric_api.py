@@ -865,3 +865,50 @@ def test_a_number_of_classes_by_its_place_is_named(tmp_path: Path) -> None:
 def test_an_average_over_samples_is_not_given_a_task_that_rejects_it(tmp_path: Path) -> None:
     text = "from torchmetrics import F1Score\nm = F1Score(num_classes=3, average='samples')\n"
     assert fixed(tmp_path, text, projects.ALL) == text
+
+
+DECISIONS = """import torch
+from torchmetrics.functional import hinge_loss
+target = torch.tensor({target})
+preds = torch.tensor({preds})
+loss = hinge_loss(preds, target{options})
+"""
+COLUMNS = "[[-1.0, 0.9, 0.2], [0.5, -1.1, 0.8], [2.2, -0.5, 0.3]]"
+
+
+@pytest.mark.parametrize(
+    ("preds", "target", "options", "loss"),
+    [
+        ("[-2.2, 2.4, 0.1]", "[0, 1, 1]", "",
+         "(1 - preds * (2 * target - 1)).clamp(min=0).mean()"),
+        ("[-2.2, 2.4, 0.1]", "[0, 1, 1]", ", squared=True",
+         "(1 - preds * (2 * target - 1)).clamp(min=0).pow(2).mean()"),
+        (COLUMNS, "[0, 1, 2]", "",
+         "(1 - preds.gather(1, target[:, None]) + "
+         "preds.scatter(1, target[:, None], -torch.inf)).amax(1).clamp(min=0).mean()"),
+        (COLUMNS, "[0, 1, 2]", ", multiclass_mode='one-vs-all'",
+         "(1 - preds * (2 * torch.nn.functional.one_hot(target, 3) - 1)).clamp(min=0).mean(0)"),
+    ],
+)  # fmt: skip
+def test_a_hinge_loss_of_decision_values_is_written_out(
+    tmp_path: Path, preds: str, target: str, options: str, loss: str
+) -> None:
+    text = fixed(tmp_path, DECISIONS.format(preds=preds, target=target, options=options))
+    assert text.endswith(f"loss = {loss}\n")
+    assert "hinge" not in text
+
+
+def test_a_hinge_loss_whose_shapes_are_not_known_is_left_to_a_person(tmp_path: Path) -> None:
+    text = "from torchmetrics.functional import hinge_loss\nloss = hinge_loss(preds, target)\n"
+    assert fixed(tmp_path, text, projects.ALL) == text
+
+
+def test_groups_of_indexes_come_in_the_order_in_which_they_occur(tmp_path: Path) -> None:
+    text = (
+        "from torchmetrics.utilities.data import get_group_indexes\n"
+        "groups = get_group_indexes(batch.indexes)\n"
+    )
+    assert fixed(tmp_path, text) == (
+        "groups = [(batch.indexes == i).nonzero().flatten() "
+        "for i in dict.fromkeys(batch.indexes.tolist())]\n"
+    )

@@ -137,7 +137,7 @@ class _Unit:
         if call is None:
             return one.successor.new
         migration = migrate(call)
-        return migration.target or (migration.twice or ("",))[0]
+        return migration.target or (migration.twice or ("",))[0] or migration.instead
 
     def _call(self, one: Read) -> MetricCall | None:
         parent = self.module.parent(one.node)
@@ -178,7 +178,7 @@ class _Unit:
             self.relation = max(self.relation, migration.relation, key=order.index)
             self.notes += [note for note in migration.notes if note not in self.notes]
             _write_call(self.editor, call, migration)
-            if migration.twice is not None:
+            if migration.twice is not None or migration.instead:
                 return None
             target = migration.target or target
         elif target and is_passed_on(self.module, one):
@@ -395,6 +395,9 @@ def _write_call(editor: Editor, call: MetricCall, migration: Migration) -> None:
     source = module.source
     for expression, text in migration.elsewhere:
         editor.replace(module, expression, text)
+    if migration.instead:
+        editor.replace(module, node, migration.instead)
+        return
     if migration.twice is not None:
         _write_twice(editor, call, migration)
         return

@@ -20,7 +20,11 @@ class Migration:
         target: dotted name to call, when it is not the plain successor of the old name.
         changed: new text of an argument, by its place; ``None`` takes it out.
         first: arguments to add in front; ``last``: arguments to add behind.
-            relation: what happens to the number.
+        before: text to put before the call; ``after``: behind it.
+        elsewhere: expressions outside the call, with their new text.
+        twice: the two functions that are called with the same arguments in its place.
+        instead: an expression that takes the place of the whole call.
+        relation: what happens to the number.
         notes: facts a reader of the diff needs.
         blocked: why there is no such call; empty when there is.
         task: the task that was chosen.
@@ -34,6 +38,7 @@ class Migration:
     after: str = ""
     elsewhere: list[tuple[ast.expr, str]] = field(default_factory=list)
     twice: tuple[str, str] | None = None
+    instead: str = ""
     relation: Relation = Relation.PRESERVES
     notes: list[str] = field(default_factory=list)
     blocked: str = ""
@@ -58,6 +63,7 @@ class Migration:
             or self.after
             or self.elsewhere
             or self.twice
+            or self.instead
         )
 
 

@@ -69,8 +69,10 @@ class _Planner(Draft):
         if call.ambiguous and call.is_old:
             raise Undecided(call.ambiguous)
         handler = SUCCESSORS.get(call.short)
-        if handler is not None and (call.is_gone or call.move is not None):
+        if handler is not None and (call.is_gone or call.move is not None or call.lacks_task):
             handler(self)
+        if self.plan.instead:
+            return
         for argument, row in call.misread:
             if not row.fixable:
                 raise Undecided(f"{row.text}; name the argument or drop it")

@@ -191,6 +191,58 @@ def _get_num_classes(draft: Draft) -> None:
     raise Undecided("get_num_classes is gone; state the number of classes")
 
 
+def _hinge(draft: Draft) -> None:
+    """Write the loss of decision values out: 1.9 puts them through a sigmoid or softmax first.
+
+    Only where the tensors are written out too: other shapes would be broadcast in silence.
+    """
+    found, pair = draft.evidence(), draft.pair()
+    squared = draft.literal("squared") if draft.has("squared") else False
+    outside = any(p.preds is not None and p.preds.outside_unit is not False for p in found.inputs)
+    if not found.complete or not outside or pair is None or not isinstance(squared, bool):
+        return
+    decided = decide(draft.call, found)
+    preds, target = (_operand(draft, expr) for expr in pair)
+    mode = draft.literal("multiclass_mode") if draft.has("multiclass_mode") else None
+    clamp = ".clamp(min=0)" + (".pow(2)" if squared else "")
+    torch = draft.module.local_name("torch")
+    if decided.task == "binary":
+        draft.plan.instead = f"(1 - {preds} * (2 * {target} - 1)){clamp}.mean()"
+    elif decided.task != "multiclass" or torch is None or not decided.proof:
+        return
+    elif mode == "one-vs-all":
+        label = f"{torch}.nn.functional.one_hot({target}, {decided.size})"
+        draft.plan.instead = f"(1 - {preds} * (2 * {label} - 1)){clamp}.mean(0)"
+    elif mode in (None, "crammer-singer") and all(isinstance(e, _REPEATABLE) for e in pair):
+        own = f"{preds}.gather(1, {target}[:, None])"
+        others = f"{preds}.scatter(1, {target}[:, None], -{torch}.inf)"
+        draft.plan.instead = f"(1 - {own} + {others}).amax(1){clamp}.mean()"
+    if draft.plan.instead:
+        draft.plan.note(
+            "1.9 puts decision values through a sigmoid or softmax, so the loss is written out"
+        )
+
+
+_REPEATABLE = (ast.Name, ast.Attribute)
+
+
+def _operand(draft: Draft, expr: ast.expr) -> str:
+    simple = isinstance(expr, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+    return draft.text(expr) if simple else f"({draft.text(expr)})"
+
+
+def _group_indexes(draft: Draft) -> None:
+    indexes = draft.call.argument("indexes")
+    if indexes is None or not isinstance(indexes.value, _REPEATABLE):
+        raise Undecided("get_group_indexes is gone; give it a variable, so that it can be inlined")
+    name = draft.text(indexes.value)
+    # In the order in which the groups first occur, as it gave them.
+    draft.plan.instead = (
+        f"[({name} == i).nonzero().flatten() for i in dict.fromkeys({name}.tolist())]"
+    )
+    draft.plan.note("get_group_indexes is gone since 0.10; this gives the same groups")
+
+
 SUCCESSORS: dict[str, Callable[[Draft], None]] = {
     "BinnedAveragePrecision": _binned,
     "BinnedPrecisionRecallCurve": _binned,
@@ -212,6 +264,9 @@ SUCCESSORS: dict[str, Callable[[Draft], None]] = {
     "PSNR": _range,
     "psnr": _range,
     "AUC": _auc_object,
+    "get_group_indexes": _group_indexes,
     "get_num_classes": _get_num_classes,
+    "hinge": _hinge,
+    "hinge_loss": _hinge,
 }
 """By the name called; each changes the draft, or stops."""

@@ -105,7 +105,13 @@ def _of_torchmetrics(module: Module, call: ast.Call, name: str, at: ast.AST) -> 
     migration = metric_migration.migrate(read, at)
     if migration.blocked:
         raise CannotEdit(migration.blocked)
-    if migration.before or migration.after or migration.elsewhere or migration.twice:
+    if (
+        migration.before
+        or migration.after
+        or migration.elsewhere
+        or migration.twice
+        or migration.instead
+    ):
         raise CannotEdit(f"{where} has to be rewritten for TorchMetrics 1.9 first")
     target = _class_of(name, migration.target or read.current, where)
     short = target.rsplit(".", 1)[1]
