@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lintmetrics.edits import CannotEdit, Edit, Editor
@@ -25,12 +26,32 @@ _LINE_LENGTH = 88  # No line that a fix joins grows beyond what most formatters 
 def _read_names(tree: ast.Module) -> set[str]:
     """Return every name that a file reads, also inside strings (``__all__``, annotations)."""
     names: set[str] = set()
+    keys: set[ast.expr] = set()
+    texts: list[ast.Constant] = []
     for node in subtree(tree):
         if isinstance(node, ast.Name):
             names.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names.update(_names_in(node.value))
+            texts.append(node)
+        else:
+            keys.update(_log_keys(node))
+    for text in texts:
+        if text not in keys:
+            names.update(_names_in(str(text.value)))
     return names
+
+
+def _log_keys(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the strings that numbers are logged as, often named like the function behind them."""
+    if isinstance(node, ast.Dict):
+        yield from (key for key in node.keys if key is not None)
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "log"
+        and node.args
+    ):
+        yield from (part for part in subtree(node.args[0]) if isinstance(part, ast.Constant))
 
 
 def _names_in(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Union
 
+from lintmetrics import facts
 from lintmetrics.edits import FunctionNode, bound_name
 from lintmetrics.errors import SourceError
 from lintmetrics.source import Source
@@ -25,6 +26,8 @@ _MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
 _LIBRARY = re.compile(r"(?:torchmetrics|pytorch_lightning|lightning)\b")
 _HANDS_ON = re.compile(r"torchmetrics|lightning|import \*")
 _STARRED = frozenset(("pytorch_lightning", "lightning", "torchmetrics"))
+# What gives a file other names than those, whatever it gives.
+_STARRED_BESIDE = frozenset(("torch", "torchvision", "numpy", "math", "typing", "pathlib", "os"))
 _LIMIT = 24  # Steps through aliases and re-exports before a name counts as unknown.
 
 _LIGHTNING = r"(?:pytorch_lightning|lightning\.pytorch|lightning)"
@@ -437,10 +440,10 @@ class Module:
                 symbol = module.lookup(name, depth + 1) if module else None
                 if symbol is not None:
                     break
-            # What nothing else binds comes from the only other package that could.
-            known = len(outside) == 1 and outside[0].partition(".")[0] in _STARRED
-            if symbol is None and known and not hasattr(builtins, name):
-                symbol = self.project.member(ModuleName(outside[0], None), name, depth + 1)
+            if symbol is None and not hasattr(builtins, name):
+                home = _starred_home(name, outside)
+                if home is not None:
+                    symbol = self.project.member(ModuleName(home, None), name, depth + 1)
         self._resolved[name] = symbol
         return symbol
 
@@ -890,6 +893,30 @@ class Project:
                         found[candidate] = None
                         queue.append(candidate)
         return sorted(found, key=lambda c: (c.module.path, c.node.lineno))
+
+
+def _starred_home(name: str, bases: list[str]) -> str | None:
+    """Return the package, of those that a file imports all names of, that gives it one name.
+
+    Args:
+        name: a name that nothing else binds.
+        bases: the packages outside the project, in the order of their imports.
+    """
+    roots = {base.partition(".")[0] for base in bases}
+    if len(bases) == 1:
+        return bases[0] if roots <= _STARRED else None
+    if not roots <= _STARRED | _STARRED_BESIDE:
+        return None  # One of them may have it as well.
+    for base in reversed(bases):
+        root, _, rest = base.partition(".")
+        if root not in _STARRED:
+            continue
+        if root == "torchmetrics" or rest.startswith("metrics"):
+            if facts.is_metric_name(name, "function" if "functional" in rest else "class"):
+                return base
+        elif any(pattern.match(f"{base}.{name}") for pattern in _KINDS.values()):
+            return base
+    return None
 
 
 def _position(node: ast.expr | ast.stmt) -> tuple[int, int]:

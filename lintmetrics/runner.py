@@ -500,9 +500,10 @@ def _settle(
             break
         found, failures = _merged(held, _analyse_all(held, paths, 1, None))
         final = _suppress(held, found, report)
+        caused = [d for d in final if not _was_hidden(held, fixer, d)]
         worse = {
             key: count
-            for key, count in _counts(final).items()
+            for key, count in _counts(caused).items()
             if count > allowed[key] and held.by_shown[key[0]].path in held.edited
         }
         broken = {f.path for f in failures} - {f.path for f in report.failures}
@@ -520,6 +521,23 @@ def _settle(
                 if held.by_shown[diagnostic.path].path == path:
                     fixer.rejected[_identity(diagnostic)] = reason
     return final
+
+
+def _was_hidden(held: _Files, fixer: _Fixer, diagnostic: Diagnostic) -> bool:
+    """Tell whether a wrong number stands on a line as its author left it, behind a mended crash.
+
+    What a call that raises would answer cannot be told; once it runs, it can.
+    """
+    from lintmetrics.rule import Consequence
+
+    file = held.by_shown[diagnostic.path]
+    if diagnostic.consequence is not Consequence.WRONG_NUMBER or not any(
+        applied.path == diagnostic.path and applied.consequence is Consequence.CRASH
+        for applied in fixer.applied
+    ):
+        return False
+    before = decode(read_bytes(file), file.shown)
+    return diagnostic.source_line in before.text.splitlines()
 
 
 def _gone(first: Sequence[Diagnostic], final: Sequence[Diagnostic]) -> list[Diagnostic]:

@@ -312,7 +312,7 @@ def test_a_base_from_a_star_import_is_known(tmp_path: Path) -> None:
     """
     projects.written(tmp_path, {"model.py": text})
     assert projects.codes(projects.check(tmp_path, "LM201")) == ["LM201"]
-    projects.written(tmp_path, {"model.py": "from torch.nn import *\n" + dedent(text)})
+    projects.written(tmp_path, {"model.py": "from ourlab.nets import *\n" + dedent(text)})
     assert projects.codes(projects.check(tmp_path, "LM201")) == []
 
 

@@ -93,11 +93,25 @@ def _require_one_loader(
 ) -> list[str]:
     step, idle = logged_values.told_dataloader(contexts, value.owner)
     if step and not idle:
+        if _is_one_of_each_loader(value):
+            return []
         raise CannotEdit(
             f"{step} is told its dataloader, and one self.{metric.path} would mix them; give each "
             "dataloader an object of its own"
         )
     return [f"that {step} has one dataloader"] if step else []
+
+
+def _is_one_of_each_loader(value: LoggedValue) -> bool:
+    """Tell whether the step takes the object out of a list by the number of its dataloader."""
+    held = value.made.func if isinstance(value.made, ast.Call) else None
+    if isinstance(held, ast.Attribute) and held.attr in ("forward", "compute"):
+        held = held.value
+    function = value.function
+    if not (isinstance(held, ast.Subscript) and isinstance(held.slice, ast.Name) and function):
+        return False
+    told = function.args.args[3:4]
+    return bool(told) and told[0].arg == held.slice.id and function.name in hooks.STEPS
 
 
 def _require_no_reset(value: LoggedValue, metric: Metric) -> None:

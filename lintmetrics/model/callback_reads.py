@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -134,10 +134,41 @@ def _keys(method: FunctionNode) -> Iterator[str]:
         if node.func.attr == "log" and isinstance(given, ast.Constant):
             yield str(given.value)
         elif node.func.attr == "log_dict":
-            made = [given]
             if isinstance(given, ast.Name):
-                made = [value for value in assignments(method, given.id) if value is not None]
-            for display in made:
-                for key in display.keys if isinstance(display, ast.Dict) else ():
-                    if isinstance(key, ast.Constant):
-                        yield str(key.value)
+                yield from _keys_of(method, given.id)
+            else:
+                yield from _keys_in(given)
+
+
+def _keys_of(method: FunctionNode, name: str) -> Iterator[str]:
+    """Yield the keys of a dict that a method makes, those set one by one as well."""
+    for value in assignments(method, name):
+        if value is not None:
+            yield from _keys_in(value)
+    for node in subtree(method):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id == name:
+                yield from _texts([node.slice])
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "update"
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == name
+        ):
+            yield from (keyword.arg for keyword in node.keywords if keyword.arg)
+            for argument in node.args:
+                yield from _keys_in(argument)
+
+
+def _keys_in(value: ast.expr) -> Iterator[str]:
+    if isinstance(value, ast.Dict):
+        yield from _texts(value.keys)
+    elif isinstance(value, ast.Call) and getattr(value.func, "id", "") == "dict":
+        yield from (keyword.arg for keyword in value.keywords if keyword.arg)
+
+
+def _texts(keys: Iterable[ast.expr | None]) -> Iterator[str]:
+    for key in keys:
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            yield key.value
