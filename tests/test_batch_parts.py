@@ -154,7 +154,8 @@ xs, ys = zip(*batch)
 return torch.stack(xs), torch.tensor(ys)
 """
 QUIET = [
-    # Samples come first.
+    # Samples come first, or as many as there may be of them.
+    (KEYS, SIZE.replace("[224, 224]", "[batch[0]['n'], batch[1]['n']]")),
     (XY, STACKED),
     (XY, PADDED.replace("xs), ", "xs, batch_first=True), ")),
     (XY, PADDED.replace("xs), ", "xs, True), ")),
@@ -234,6 +235,8 @@ def test_other_batches_of_loaders_are_no_finding(tmp_path: Path, body: str, coll
             "        return DataLoader(",
         ),
         ("def collate", "OTHER = DataLoader(range(8), batch_size=4)\n\n\ndef collate"),
+        # A loader of another library has its own way with samples.
+        ("torch.utils.data import", "torch_geometric.loader import"),
         # The batch changes on its way to the step.
         (
             "    def val_d",

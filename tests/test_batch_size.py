@@ -126,6 +126,13 @@ def test_a_batch_of_a_class_that_holds_no_tensor_for_lightning_raises(tmp_path: 
     assert found(tmp_path, body, head) == [("LM113", "say batch_size=batch.batch_size")]
 
 
+def test_graphs_are_known_by_what_the_step_reads_of_them(tmp_path: Path) -> None:
+    head = HEAD.replace("from torch_geometric.nn import global_mean_pool", "from nets import pool")
+    body = GRAPHS.replace("global_mean_pool", "pool")
+    assert found(tmp_path, body, head) == [("LM112", "say batch_size=batch.num_graphs")]
+    assert found(tmp_path, body.replace("batch.edge_index), batch.batch", "batch.y)"), head) == []
+
+
 QUIET = [
     # Given, not averaged, or a Metric object: no guess is made.
     GRAPHS.replace("batch.y))", "batch.y), batch_size=batch.num_graphs)"),

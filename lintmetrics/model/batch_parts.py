@@ -673,7 +673,8 @@ class Reader:
             plain = isinstance(first.of, Plain)
             return Rows((first.count,) if plain else (first.count, Count.SAMPLE), array)
         if isinstance(first, Items) and first.entries:
-            return Rows((Count.FIXED,), array)
+            plain = all(isinstance(entry, Plain) for _, entry in first.entries)
+            return Rows((Count.FIXED,), array) if plain else UNKNOWN
         if isinstance(first, Opaque):
             return Opaque(not array)
         return UNKNOWN

@@ -125,13 +125,15 @@ def _set_attributes(cls: ClassInfo) -> set[str]:
 
 def _graphs(cls: ClassInfo, function: FunctionNode, name: str) -> BatchSize | None:
     """Recognise a batch of PyTorch Geometric, whose first tensor has a row for each node."""
-    if not _imports(cls.module, "torch_geometric"):
-        return None
     read = {
         node.attr
         for node in own_nodes(function)
         if isinstance(node, ast.Attribute) and _is_name(node.value, name)
     }
+    # No other batches have edges and say of each node which graph it is in.
+    named = "num_graphs" in read or {"edge_index", "batch"} <= read
+    if not named and not _imports(cls.module, "torch_geometric"):
+        return None
     if read & _MASKS:
         return None  # One graph with labelled nodes: nodes are the samples.
     pooled = any(

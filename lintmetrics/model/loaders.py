@@ -269,8 +269,9 @@ def _read(expr: ast.expr, module: Module, owner: ClassInfo | None, depth: int) -
         return Feed(tuple(feed.loaders[0] for feed in made if feed is not None), tuple(keys))
     if not isinstance(expr, ast.Call):
         return None
-    name = (module.qualified(expr.func) or "").rpartition(".")[2]
-    if name == "DataLoader":
+    dotted = module.qualified(expr.func) or ""
+    name = dotted.rpartition(".")[2]
+    if name == "DataLoader" and dotted.startswith("torch.utils.data."):
         return Feed((Loader(expr, module, owner),))
     if name == "CombinedLoader" and expr.args:
         mode = expr.args[1] if len(expr.args) > 1 else None

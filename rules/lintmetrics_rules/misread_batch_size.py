@@ -14,7 +14,13 @@ class MisreadBatchSize(Rule):
 
     Without ``batch_size=``, ``self.log`` takes ``size(0)`` of the first tensor that it finds in the
     batch. For graphs that is the number of nodes, for a list of images the number of channels, for
-    sequences with time first their length. The mean over the epoch is then weighted by that.
+    sequences with time first their length, for a PackedSequence its steps, for samples joined end
+    to end their total length, and 1 where a single number comes first. The mean over the epoch is
+    then weighted by that.
+
+    What a batch is, the step shows, or the collate function and the loaders of the module, of the
+    data module that it is fitted with, or of the only data modules in the project. Where two
+    loaders run together, Lightning takes the size of the first one's batch for both.
     """
 
     code = "LM112"

@@ -13,7 +13,8 @@ class UnreadableBatch(Rule):
     """A mean over batches whose sizes Lightning cannot tell.
 
     Without ``batch_size=``, ``self.log`` looks for a tensor in the batch. In an object that is no
-    tensor, mapping, iterable or dataclass it finds none, and raises.
+    tensor, mapping, iterable or dataclass it finds none, and raises. It finds none either in
+    batches of numpy arrays or strings, such as a collate function may make.
     """
 
     code = "LM113"
