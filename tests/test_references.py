@@ -286,7 +286,7 @@ def test_the_trainer_is_told_of_devices_in_the_words_of_its_version(tmp_path: Pa
         "CUDA_VISIBLE_DEVICES": "",
     }
     assert references.environment(None, old, "cpu", 2) == {
-        "PL_TRAINER_ACCELERATOR": "ddp",
+        "PL_TRAINER_ACCELERATOR": "ddp_cpu",
         "PL_TRAINER_NUM_PROCESSES": "2",
         "CUDA_VISIBLE_DEVICES": "",
     }
