@@ -600,8 +600,7 @@ def _preserved(row: KeyVerdict, before: _Line, after: _Line, tolerance: Toleranc
     if apart:
         old, new = min(apart, key=lambda pair: pair[1].order)
         detail = f"{_told(new)} and was {_number(old.value)}"
-        if len(apart) > 1:
-            detail += f"; so are {len(apart)} of {len(pairs)} points"
+        detail += f"; apart at {len(apart)} of {_count(len(pairs), 'point')}"
         return replace(row, verdict=Verdict.DIFFERENT, parted=new, detail=detail)
     if before.keys() == after.keys():
         told = "equal" if row.gap == 0 else f"within {row.tolerance}"
