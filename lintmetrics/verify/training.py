@@ -80,7 +80,7 @@ def train(
     variables["PYTHONUNBUFFERED"] = "1"
     tail: deque[str] = deque(maxlen=_TAIL)
     started = time.monotonic()
-    with _signals_raise(), _guarded(mark):
+    with signals_raise(), _guarded(mark):
         try:
             process = _start(command, cwd, variables)
             try:
@@ -254,7 +254,7 @@ def end_all(mark: str, grace: float = _GRACE) -> None:
 
 
 @contextlib.contextmanager
-def _signals_raise() -> Iterator[None]:
+def signals_raise() -> Iterator[None]:
     """Make the signals that ask this process to end raise, so that it can clean up."""
     if threading.current_thread() is not threading.main_thread():
         yield
