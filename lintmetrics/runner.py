@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -500,12 +500,15 @@ def _settle(
             break
         found, failures = _merged(held, _analyse_all(held, paths, 1, None))
         final = _suppress(held, found, report)
-        caused = [d for d in final if not _was_hidden(held, fixer, d)]
         worse = {
             key: count
-            for key, count in _counts(caused).items()
+            for key, count in _counts(final).items()
             if count > allowed[key] and held.by_shown[key[0]].path in held.edited
         }
+        if worse:
+            suspects = [d for d in final if (d.path, d.code) in worse]
+            caused = _counts(_caused(held, fixer, first, suspects))
+            worse = {key: caused[key] for key in worse if caused[key] > allowed[key]}
         broken = {f.path for f in failures} - {f.path for f in report.failures}
         names = {name for name, _ in worse} | broken
         bad = {held.by_shown[name].path for name in names if name in held.by_shown}
@@ -523,21 +526,29 @@ def _settle(
     return final
 
 
-def _was_hidden(held: _Files, fixer: _Fixer, diagnostic: Diagnostic) -> bool:
-    """Tell whether a wrong number stands on a line as its author left it, behind a mended crash.
+def _caused(
+    held: _Files, fixer: _Fixer, first: Sequence[Diagnostic], final: Sequence[Diagnostic]
+) -> Iterator[Diagnostic]:
+    """Yield the findings of the last pass, but for those that a mended crash hid in the first.
 
-    What a call that raises would answer cannot be told; once it runs, it can.
+    What a call that raises would answer cannot be told; once it runs, it can. Such a wrong number
+    stands on a line as its author left it.
     """
     from lintmetrics.rule import Consequence
 
-    file = held.by_shown[diagnostic.path]
-    if diagnostic.consequence is not Consequence.WRONG_NUMBER or not any(
-        applied.path == diagnostic.path and applied.consequence is Consequence.CRASH
-        for applied in fixer.applied
-    ):
-        return False
-    before = decode(read_bytes(file), file.shown)
-    return diagnostic.source_line in before.text.splitlines()
+    known = {(d.path, d.code, d.source_line) for d in first}
+    mended = {a.path for a in fixer.applied if a.consequence is Consequence.CRASH}
+    lines: dict[str, frozenset[str]] = {}
+    for diagnostic in final:
+        path, line = diagnostic.path, diagnostic.source_line
+        is_new = (path, diagnostic.code, line) not in known
+        if is_new and diagnostic.consequence is Consequence.WRONG_NUMBER and path in mended:
+            if path not in lines:
+                file = held.by_shown[path]
+                lines[path] = frozenset(decode(read_bytes(file), file.shown).text.splitlines())
+            if line in lines[path]:
+                continue
+        yield diagnostic
 
 
 def _gone(first: Sequence[Diagnostic], final: Sequence[Diagnostic]) -> list[Diagnostic]:
