@@ -274,3 +274,45 @@ def test_a_class_whose_steps_are_elsewhere_is_left(tmp_path: Path) -> None:
     for finding in projects.check(tmp_path, "LM111").diagnostics:
         assert finding.fix is None
         assert "nothing in Model fills self.outs" in finding.blocked
+
+
+def test_a_hook_that_moves_as_well_reads_what_it_is_given(tmp_path: Path) -> None:
+    text = (
+        "class Model(pl.LightningModule):\n"
+        "    def training_step(self, batch, batch_idx):\n"
+        "        x, y = batch\n"
+        "        loss = F.cross_entropy(self(x), y)\n"
+        '        return {"loss": loss}\n'
+        "\n"
+        "    def training_epoch_end(self, outputs):\n"
+        '        mean = torch.stack([o["loss"] for o in outputs]).mean()\n'
+        "        self.best = min(self.best, mean)\n"
+        '        self.log(f"{self.name}_loss", mean)\n'
+    )
+    path = tmp_path / "model.py"
+    path.write_text(HEAD + text, encoding="utf-8")
+    report = projects.fix(tmp_path, "LM111", "LM201")
+    assert not report.failures
+    done = path.read_text(encoding="utf-8")
+    compile(done, "model.py", "exec")
+    assert "in outputs" not in done
+    assert done.count("in self.training_step_outputs") == 2
+    assert '"batch_size": x.size(0)' in done
+    assert '{"loss": loss.detach()}' not in done
+
+
+def test_a_closure_by_def_is_weighed(tmp_path: Path) -> None:
+    text = SHARED + (
+        "    def _end(self, outputs, stage):\n"
+        "        def gather(key):\n"
+        "            return torch.stack([o[key] for o in outputs]).mean()\n"
+        "\n"
+        '        self.log(f"{stage}_loss", gather(f"{stage}_loss"))\n'
+    )
+    done = fixed(tmp_path, text)
+    assert (
+        '        mean_batch_size = sum(o["batch_size"] for o in outputs) / len(outputs)\n'
+        "        def gather(key):\n"
+        '            return torch.stack([o[key] * o["batch_size"] for o in outputs]).mean()'
+        " / mean_batch_size\n"
+    ) in done

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of
 from lintmetrics.model import batches
+from lintmetrics.model.epoch_hooks import extra_parameters
 from lintmetrics.model.flow import BatchMean, LightningClass
 from lintmetrics.model.output_dicts import OutputDict, OutputDicts
 from lintmetrics.model.values import Form, numbers
@@ -110,6 +112,12 @@ class _Weighing:
         for output in found.made.values():
             self._add_size(output)
         self._weigh()
+        for module, hook in found.removed_hooks:
+            # Written again as it is, so that no other fix moves the hook in the same round.
+            for parameter in extra_parameters(hook):
+                start, end = module.source.start(parameter), module.source.end(parameter)
+                same = module.source.segment(parameter)
+                self.editor.replace_range(module, start, end, same)
         steps = ", ".join(dict.fromkeys(o.function.name for o in found.made.values()))
         return Fix(
             Relation.CORRECTS,
@@ -188,20 +196,27 @@ class _Weighing:
         for around in self.module.ancestors(node):
             if around is self.method:
                 return []
-            if isinstance(around, ast.Lambda) and [a.arg for a in around.args.args] == [key.id]:
+            if isinstance(around, (ast.Lambda, ast.FunctionDef)) and key.id in [
+                a.arg for a in around.args.args
+            ]:
                 break
         else:
             return []
-        holder = self.module.parent(around)
-        if not (isinstance(holder, ast.Assign) and isinstance(holder.targets[0], ast.Name)):
+        if len(around.args.args) != 1:
             return []
-        name = holder.targets[0].id
-        reads = [n for n in subtree(self.method) if _is_name(n, name)]
+        holder = self.module.parent(around)
+        if isinstance(around, ast.FunctionDef):
+            name = around.name
+        elif isinstance(holder, ast.Assign) and isinstance(holder.targets[0], ast.Name):
+            name = holder.targets[0].id
+        else:
+            return []
+        reads = [
+            n for n in subtree(self.method) if _is_name(n, name) and isinstance(n.ctx, ast.Load)
+        ]
         given: list[str] = []
         for read in reads:
             call = self.module.parent(read)
-            if read is holder.targets[0]:
-                continue
             if not (isinstance(call, ast.Call) and call.func is read and len(call.args) == 1):
                 return []
             if not isinstance(call.args[0], (ast.Constant, ast.JoinedStr)):
@@ -323,10 +338,13 @@ class _Weighing:
             if around is self.method:
                 break
             if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                raise CannotEdit(
-                    f"{around.name}() at line {around.lineno} makes the mean inside "
-                    f"{self.method.name}; weigh it with the batch sizes by hand"
-                )
+                # The sizes are the same for every call, as long as the list is.
+                if any(self._changes(one) for one in self.method.body):
+                    raise CannotEdit(
+                        f"{around.name}() at line {around.lineno} makes the mean of a list that "
+                        f"{self.method.name} changes; weigh it with the batch sizes by hand"
+                    )
+                statement = around
         if isinstance(statement, (ast.While, ast.For, ast.With, ast.If)) and not any(
             node in subtree(part) for part in statement.body
         ):
@@ -491,7 +509,7 @@ def _is_tight(node: ast.expr) -> bool:
     return isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call))
 
 
-def _is_name(node: ast.AST, name: str) -> bool:
+def _is_name(node: ast.AST, name: str) -> TypeGuard[ast.Name]:
     return isinstance(node, ast.Name) and node.id == name
 
 

@@ -94,6 +94,16 @@ class OutputDicts:
         for stage in self._stages.values():
             self._hooks_of(stage)
 
+    @property
+    def removed_hooks(self) -> list[tuple[Module, FunctionNode]]:
+        """The hooks of Lightning 1 that hand the dicts on."""
+        return [
+            (cls.module, cls.methods[stage.removed])
+            for stage in self._stages.values()
+            for cls in self._classes
+            if stage.removed in cls.methods
+        ]
+
     # Upwards: which list it is --------------------------------------------------------------
 
     def _up(self, cls: ClassInfo, function: FunctionNode, expr: ast.expr) -> None:
