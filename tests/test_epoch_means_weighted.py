@@ -316,3 +316,18 @@ def test_a_closure_by_def_is_weighed(tmp_path: Path) -> None:
         '            return torch.stack([o[key] * o["batch_size"] for o in outputs]).mean()'
         " / mean_batch_size\n"
     ) in done
+
+
+def test_a_dict_that_goes_into_two_lists_is_followed_into_both(tmp_path: Path) -> None:
+    step = STEP.replace(
+        "        self.outs.append(output)",
+        "        if self.trainer.testing:\n"
+        "            self.tested.append(output)\n"
+        "        else:\n"
+        "            self.outs.append(output)",
+    )
+    kept = LIST.replace("self.outs = []", "self.outs = []\n        self.tested = []")
+    text = kept + step + END.replace("OTHER", "self.tested.clear()")
+    assert '"batch_size": x.size(0)' in fixed(tmp_path, text)
+    text = kept + step + END.replace("OTHER", "print(self.tested)")
+    assert "`print(self.tested)`" in reason(tmp_path, text)

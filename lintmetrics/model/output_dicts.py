@@ -208,16 +208,19 @@ class OutputDicts:
                     or not isinstance(call, ast.Call)
                     or call.func is not node
                 ):
-                    if not (own or above) and not self._may_be_ours(module):
+                    if not (own or above) and not self._may_be_ours(module, name):
                         continue
                     raise CannotEdit(f"{name} is also named at {module.source.path}:{node.lineno}")
                 found.append((around, method, call))
         return found
 
-    def _may_be_ours(self, module: Module) -> bool:
-        if any(cls.module is module for cls in self._classes):
-            return True
-        return any(cls.node.name in module.source.text for cls in self._classes)
+    def _may_be_ours(self, module: Module, method: str = "") -> bool:
+        """Tell whether a file speaks of a class of ours, one that has a method if one is named."""
+        return any(
+            cls.module is module or cls.node.name in module.source.text
+            for cls in self._classes
+            if not method or cls.lookup(method) is not None
+        )
 
     # Where the dicts are made -----------------------------------------------------------------
 
@@ -473,8 +476,8 @@ class OutputDicts:
             return False
         if not isinstance(call.func, ast.Attribute):
             return False
-        if name == "append" and any(_fills(call, attribute) for attribute in self._lists):
-            return True
+        if name == "append":
+            return self._kept(call)
         receiver = call.func.value
         above = isinstance(receiver, ast.Call) and _name_of(receiver.func) == "super"
         if not above and not (isinstance(receiver, ast.Name) and receiver.id == "self"):
@@ -491,6 +494,20 @@ class OutputDicts:
             self._named(candidate, method, method, parameter)
         # Lightning's own hooks do nothing.
         return found or (above and name in STAGE_OF_HOOK)
+
+    def _kept(self, call: ast.Call) -> bool:
+        """Look at what is done with a list of the object that a dict is put into."""
+        receiver: ast.AST = call.func
+        while isinstance(receiver, (ast.Attribute, ast.Subscript)) and of_self(receiver) is None:
+            receiver = receiver.value
+        attribute = of_self(receiver)
+        if attribute is None:
+            return False
+        key = ("kept", 0, attribute)
+        if attribute not in self._lists and key not in self._asked:
+            self._asked.add(key)
+            self._require_plain_list(attribute)
+        return True
 
     def _caught(self, cls: ClassInfo, function: FunctionNode, node: ast.Return) -> None:
         """Look at what is done with what a method returns."""
