@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MOST_VALUES = 60
 _LONGEST_DIFF = 4000
 
+_LONGEST_TEXT = 800
+
 _MARKS = {True: "✓", False: "✗"}
 
 
@@ -79,7 +81,7 @@ def _environment() -> Environment:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        shown=lambda text: printable(str(text)),
+        shown=_shown,
         number=summary.number,
         gap=summary.gap,
         tone=_tone,
@@ -94,6 +96,12 @@ def _environment() -> Environment:
         key_count=lambda proof: summary.key_count(summary.metrics(proof)),
     )
     return environment
+
+
+def _shown(text: object) -> str:
+    """Return a text as the page shows it; the JSON report has it whole."""
+    told = printable(str(text))
+    return told if len(told) <= _LONGEST_TEXT else f"{told[:_LONGEST_TEXT]}…"
 
 
 def _corrected(proofs: Sequence[Proof]) -> list[tuple[Proof, KeyVerdict]]:
