@@ -380,6 +380,29 @@ def test_corrects_is_equality_with_the_oracle_at_every_epoch(
         assert row.parted is not None
 
 
+def test_the_original_may_have_been_right_in_the_check_before_the_training(tmp_path: Path) -> None:
+    check = Moment(0, "sanity", 0, 0)
+    steps = (RawStep(check, 0, 0, 7.0, (), None), *_steps(TRUE))
+
+    def checked(values: list[float]) -> Record:
+        record = _record({"a": values}, via="callback")
+        return replace(
+            record, points=(Point(-1, "callback", check, "a", 7.0), *record.points), steps=steps
+        )
+
+    rows = compare.compare(
+        _case(CORRECTS), checked([1.4, 3.5]), checked([1.5, 3.5]), _mean(tmp_path)
+    )
+    assert {row.stage: row.verdict for row in _rows(rows)} == {
+        "sanity": Verdict.SAME,
+        "validate": Verdict.CORRECTED,
+    }
+    rows = compare.compare(
+        _case(CORRECTS), checked([1.5, 3.5]), checked([1.5, 3.5]), _mean(tmp_path)
+    )
+    assert judge(rows) is Verdict.ALREADY_RIGHT
+
+
 def test_each_side_is_measured_by_its_own_steps(tmp_path: Path) -> None:
     before = replace(_record({"a": [9.0, 9.0]}), steps=_steps([[9.0], [9.0]]))
     after = replace(_record({"a": [1.5, 3.5]}), steps=_steps(TRUE))

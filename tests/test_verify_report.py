@@ -133,7 +133,7 @@ def test_each_case_is_one_line_with_what_a_reader_asks_first() -> None:
         "averaged_batch_value", "corrects, preserves", "2", "9", "0", "corrected",
     ]  # fmt: skip
     assert out[2].endswith("wrong")
-    assert "1 of 2 cases not proved" in out[-1]
+    assert "Not proved: 1 of 2 cases" in out[-1]
 
 
 def test_only_what_does_not_hold_is_told_key_by_key() -> None:

@@ -110,7 +110,7 @@ def compare(
         tuple(vias),
         weights_changed=weights is not None and weights.verdict is Verdict.CHANGED_TRAINING,
     )
-    rows = list(comparison.rows())
+    rows = _right_elsewhere(list(comparison.rows()))
     if weights is not None:
         rows.append(weights)
     return tuple(sorted(rows, key=_place))
@@ -562,7 +562,7 @@ class _Comparison:
         )
         if new.parted is not None:
             true = next(point for point in new.truths if point.order == new.parted.order)
-            detail = f"{_told(new.parted)} and is {_number(true.value)}"
+            detail = f"{_told(new.parted)} and the oracle says {_number(true.value)}"
             return replace(row, verdict=Verdict.WRONG, detail=detail)
         if not new.truths or new.without:
             detail = f"no raw steps of stage {claim.stage} for {_count(new.without, 'point')}"
@@ -621,6 +621,21 @@ def _one_sided(row: KeyVerdict, before: _Line, after: _Line) -> KeyVerdict:
     first = min(extra, key=lambda point: point.order)
     detail = f"the original does not log {whole}, first at {_when(first)}"
     return replace(row, verdict=Verdict.NEW, parted=first, detail=detail)
+
+
+def _right_elsewhere(rows: Sequence[KeyVerdict]) -> list[KeyVerdict]:
+    """Return rows in which a key that was corrected may have been right in places.
+
+    The few batches of the check before a training are often all of one size, so that the original
+    was right there; it must have been wrong somewhere.
+    """
+    corrected = {row.key for row in rows if row.verdict is Verdict.CORRECTED}
+    return [
+        replace(row, verdict=Verdict.SAME, detail=f"{row.detail} here")
+        if row.verdict is Verdict.ALREADY_RIGHT and row.key in corrected
+        else row
+        for row in rows
+    ]
 
 
 def _dropped(row: KeyVerdict, claim: KeyClaim) -> KeyVerdict:

@@ -93,7 +93,7 @@ def _total(proofs: Sequence[Proof], paint: Paint) -> str:
     if not proofs:
         return paint("warning", "Nothing was verified")
     if bad:
-        return paint("error", f"{bad} of {cases} not proved") + f", {points} compared"
+        return paint("error", f"Not proved: {bad} of {cases}") + f", {points} compared"
     return paint("added", f"Proved: {cases}") + f", {points} compared"
 
 
