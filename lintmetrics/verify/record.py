@@ -168,6 +168,7 @@ def _joined(first: Record, second: Record) -> Record:
     points = [p for p in parent.points if p.at.run not in last] + list(child.points)
     weights = [replace(w, at=last.get(w.at.run, w.at)) for w in (*parent.weights, *child.weights)]
     environment = {**child.environment, "pid": parent.environment["pid"]}
+    environment["runs"] = parent.environment["runs"] or child.environment["runs"]
     environment["errors"] = (*parent.environment["errors"], *child.environment["errors"])
     points.sort(key=lambda point: point.at.run)
     return Record(

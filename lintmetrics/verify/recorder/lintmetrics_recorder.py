@@ -53,6 +53,7 @@ import itertools
 import os
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,10 @@ class _Run:
         self.in_batch = False
         self.batch_idx = 0
         self.dataloader_idx = 0
-        self.standing: dict[str, dict[str, Any]] = {"callback": {}, "progress": {}}
+        self.evaluating = False
+        # Old versions keep what stands there from one run to the next.
+        new: dict[str, dict[str, Any]] = {"callback": {}, "progress": {}}
+        self.standing = _STATE.standing.setdefault(trainer, new)
 
     def moment(self) -> Moment:
         return (self.number, self.stage, max(0, self.epochs - 1), self.batches)
@@ -108,6 +112,7 @@ class _State:
         self.told: dict[str, bool] = {}
         self.connector: list[dict[str, Any]] = []
         self.logging = 0
+        self.standing: Any = weakref.WeakKeyDictionary()
 
 
 _STATE = _State()
@@ -242,6 +247,9 @@ def _environment() -> dict[str, Any]:
 
 
 def _run_of(trainer: Any) -> _Run:
+    if type(trainer) in weakref.ProxyTypes:
+        # Models hold their trainer so; its methods know the trainer itself.
+        trainer = trainer.fit.__self__
     for run in reversed(_STATE.runs):
         if run.trainer is trainer:
             return run
@@ -276,7 +284,8 @@ def _end_run(run: _Run, error: BaseException | None) -> None:
         _record_weights(run)
     line = {"t": "ran", "run": run.number, "at": run.moment()}
     if error is not None:
-        line["raised"] = f"{type(error).__name__}: {error}"
+        last = str(error).strip().splitlines()[-1:] or [""]
+        line["raised"] = f"{type(error).__name__}: {last[0]}"[:500]
     _STATE.lines.append(line)
     _flush()
 
@@ -299,6 +308,32 @@ def _entry(function: str, original: Callable[..., Any]) -> Callable[..., Any]:
             _STATE.runs.remove(run)
 
     return entry
+
+
+def _evaluation(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Around an evaluation of 1.0 to 1.3, which logs after its last hook."""
+
+    @functools.wraps(original)
+    def evaluation(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _evaluation_begins(self)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _evaluation_ended(self)
+
+    return evaluation
+
+
+@_guarded
+def _evaluation_begins(trainer: Any) -> None:
+    _run_of(trainer).evaluating = True
+
+
+@_guarded
+def _evaluation_ended(trainer: Any) -> None:
+    run = _run_of(trainer)
+    run.evaluating = False
+    _evaluated(run)
 
 
 def _aside(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -354,10 +389,14 @@ def _hook_begins(trainer: Any, name: str, args: tuple[Any, ...]) -> None:
 @_guarded
 def _hook_ended(trainer: Any, name: str) -> None:
     run = _run_of(trainer)
-    if name in _ENDS:
-        _look(run, "evaluation end")
-        run.back()
-        _flush()
+    if name in _ENDS and not run.evaluating:
+        _evaluated(run)
+
+
+def _evaluated(run: _Run) -> None:
+    _look(run, "evaluation end")
+    run.back()
+    _flush()
 
 
 def _identify(trainer: Any) -> None:
@@ -893,6 +932,7 @@ def _patch_trainer(module: Any) -> None:
     trainer = module.Trainer
     for function in ("fit", "validate", "test", "predict"):
         _replace(trainer, function, functools.partial(_entry, function))
+    _replace(trainer, "run_evaluation", _evaluation)
     _replace(trainer, "tune", _aside)
     _dispatchers(trainer)
 
