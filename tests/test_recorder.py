@@ -53,8 +53,9 @@ class Model(pl.LightningModule):
         loss = nn.functional.cross_entropy(self(x), y)
         self.log("loss", loss, prog_bar=True)
         self.log("mean_loss", loss, on_step=False, on_epoch=True)
-        if self.logger is not None and LOGGERS:
-            self.logger.log_metrics({"own": float(batch_idx)}, step=7)
+        if LOGGERS:
+            # Not self.logger: 1.6 fails to find it where there are two.
+            LOGGERS[0].log_metrics({"own": float(batch_idx)}, step=7)
         return loss
 
     def validation_step(self, batch, batch_idx):
@@ -304,7 +305,7 @@ def test_old_lightning_is_recorded_like_todays(
     run(tmp_path, program.name, lightning=version, capture="net")
     record = read(tmp_path / "record")[0]
     assert record.environment["errors"] == ()
-    assert record.environment["pytorch_lightning"] == version
+    assert record.environment["pytorch_lightning"].startswith(version)
     assert record.weights[0].sha256 == today.weights[0].sha256
     assert len(record.steps) == len(today.steps)
     old, new = lines(record), lines(today)
