@@ -29,13 +29,13 @@ RECORDED = "open(os.environ['LINTMETRICS_RECORD'] + '/record-0-1.jsonl', 'w').wr
 def _train(folder: Path, program: str, timeout: float | None = 60, **more: object) -> Side:
     (folder / "train.py").write_text("import os, sys, time\n" + textwrap.dedent(program))
     return training.train(
-        "before",
         [sys.executable, "train.py"],
         folder,
         folder / "record",
+        name="before",
         timeout=timeout,
         **more,  # type: ignore[arg-type]
-    )
+    ).side
 
 
 def _gone(pid: int) -> bool:
@@ -105,9 +105,9 @@ def test_a_training_killed_by_the_system_says_so(tmp_path: Path) -> None:
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(LintmetricsError, match="no-such-launcher: there is no such command"):
-        training.train("before", ["no-such-launcher"], tmp_path, tmp_path / "record")
+        training.train(["no-such-launcher"], tmp_path, tmp_path / "record")
     with pytest.raises(LintmetricsError, match="there is no such folder"):
-        training.train("before", [sys.executable], tmp_path / "none", tmp_path / "record")
+        training.train([sys.executable], tmp_path / "none", tmp_path / "record")
 
 
 def test_progress_bars_and_endless_lines_are_followed(tmp_path: Path) -> None:
@@ -217,10 +217,9 @@ def test_a_signal_to_this_process_ends_the_family(tmp_path: Path, number: signal
     import sys
     from pathlib import Path
     from lintmetrics.verify import training
-from lintmetrics.verify.verdict import Side
     training.end_all.__defaults__ = (0.5,)
     here = Path(sys.argv[1])
-    training.train("before", [sys.executable, "train.py"], here, here / "record")
+    training.train([sys.executable, "train.py"], here, here / "record")
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), os.fspath(tmp_path)],
@@ -231,6 +230,19 @@ from lintmetrics.verify.verdict import Side
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode in (-number, 128 + number), said.decode()
+    _assert_all_gone(tmp_path)
+
+
+@posix
+@pytest.mark.usefixtures("short_grace")
+def test_trainings_of_other_threads_can_be_stopped(tmp_path: Path) -> None:
+    sides: list[Side] = []
+    thread = threading.Thread(target=lambda: sides.append(_train(tmp_path, HANG)))
+    thread.start()
+    _wait_for(tmp_path / "pids")
+    training.stop()
+    thread.join(30)
+    assert [side.outcome for side in sides] == ["killed"]
     _assert_all_gone(tmp_path)
 
 

@@ -21,6 +21,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -28,6 +29,7 @@ from typing import IO
 import psutil
 
 from lintmetrics.errors import LintmetricsError
+from lintmetrics.verify.record import Record, read
 from lintmetrics.verify.verdict import Side
 
 RECORDER = Path(__file__).with_name("recorder")
@@ -41,24 +43,42 @@ _TAIL = 40
 """Lines of output that are kept for the report."""
 
 
+@dataclass(frozen=True)
+class Training:
+    """A training that was tried.
+
+    Args:
+        side: how it went.
+        records: what its processes recorded, by rank; also where it did not come to its end.
+    """
+
+    side: Side
+    records: Mapping[int, Record] = field(default_factory=dict, repr=False)
+
+    @property
+    def record(self) -> Record | None:
+        """What the first process recorded; ``None`` where nothing was."""
+        return self.records[min(self.records)] if self.records else None
+
+
 def train(
-    name: str,
     command: Sequence[str],
     cwd: Path,
     record: Path,
     *,
+    name: str = "",
     environment: Mapping[str, str] | None = None,
     capture: str | None = None,
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
-) -> Side:
+) -> Training:
     """Run a command to its end, with everything that Lightning logs in it written down.
 
     Args:
-        name: what the report calls this training.
         command: as the user would start it; it must last as long as the training does.
         cwd: the folder to run it in.
         record: the folder for what is recorded; made here.
+        name: what the report calls this training.
         environment: variables besides those of this process, such as those of a reference.
         capture: the module whose raw outputs are wanted, as in ``Case``; ``None`` for no raw steps.
         timeout: seconds after which it is ended; ``None`` for never.
@@ -81,6 +101,7 @@ def train(
     tail: deque[str] = deque(maxlen=_TAIL)
     started = time.monotonic()
     with signals_raise(), _guarded(mark):
+        _running.add(mark)
         try:
             process = _start(command, cwd, variables)
             try:
@@ -92,9 +113,19 @@ def train(
         finally:
             # The interrupt may have come before the process had a name here.
             end_all(mark)
+            _running.discard(mark)
     seconds = time.monotonic() - started
     outcome, detail = _judge(process.returncode, ended, timeout, tail, record)
-    return Side(name, outcome, {}, seconds, "\n".join([detail, *tail]) if detail else "")
+    records: dict[int, Record] = {}
+    try:
+        records = read(record)
+    except LintmetricsError as error:
+        # Half a line of a process that was ended says nothing new.
+        if outcome == "finished":
+            outcome, detail = "failed", str(error)
+    first = records[min(records)].environment if records else {}
+    shown = "\n".join([detail, *tail]) if detail else ""
+    return Training(Side(name, outcome, first, seconds, shown), records)
 
 
 def _start(
@@ -204,6 +235,17 @@ def _error(tail: Sequence[str]) -> str:
 
 # Ending what was started ------------------------------------------------------------------------
 
+_running: set[str] = set()
+
+
+def stop() -> None:
+    """End every training of this process, such as those of other threads after Ctrl-C.
+
+    Only the main thread is interrupted; to the others, their training was killed.
+    """
+    for mark in list(_running):
+        end_all(mark)
+
 
 def _marked(mark: str) -> list[psutil.Process]:
     """Find every process that came of a training, also those that left its session."""
@@ -245,7 +287,8 @@ def end_all(mark: str, grace: float = _GRACE) -> None:
                     elif process.pid not in asked:
                         asked.add(process.pid)
                         process.terminate()
-            psutil.wait_procs(alive, timeout=0.2)
+            # Not psutil.wait_procs: it would take the exit code that Popen has to learn.
+            time.sleep(0.05)
         except (KeyboardInterrupt, SystemExit) as error:
             interrupted = error
             deadline = 0.0
