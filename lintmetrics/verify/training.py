@@ -21,6 +21,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -245,6 +246,39 @@ def stop() -> None:
     """
     for mark in list(_running):
         end_all(mark)
+
+
+class Trainings:
+    """Trainings side by side; whatever ends the ``with`` block, none of them goes on behind it.
+
+    Args:
+        workers: how many may run at a time.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=max(workers, 1))
+        self._begun: list[Future[Training]] = []
+        self._signals = signals_raise()
+
+    def __enter__(self) -> Trainings:
+        self._signals.__enter__()
+        return self
+
+    def begin(self, run: Callable[[], Training]) -> Future[Training]:
+        """Have a training run as soon as there is room; ``run`` calls ``train``."""
+        future = self._pool.submit(run)
+        self._begun.append(future)
+        return future
+
+    def __exit__(self, *raised: object) -> None:
+        try:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            # One that was just about to start when the others were ended is ended in its turn.
+            while any(not future.done() for future in self._begun):
+                stop()
+                wait(self._begun, timeout=0.2)
+        finally:
+            self._signals.__exit__(None, None, None)
 
 
 def _marked(mark: str) -> list[psutil.Process]:
