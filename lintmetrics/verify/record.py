@@ -110,6 +110,8 @@ class Record:
         weights: checksums, one for each run that trained.
         steps: raw steps, where a case asked for them.
         complete: the process came to its end; without it the last lines may be missing.
+        evidence: for ``truth`` to read: what was asked for, then what each pass over the data
+            showed; empty where nothing was asked.
     """
 
     environment: Mapping[str, Any]
@@ -117,6 +119,7 @@ class Record:
     weights: tuple[Weights, ...] = ()
     steps: tuple[RawStep, ...] = field(default=(), repr=False)
     complete: bool = True
+    evidence: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 def environment(folder: Path, capture: str | None = None) -> dict[str, str]:
