@@ -14,6 +14,7 @@ from lintmetrics.errors import LintmetricsError
 _COMMANDS = {
     "check": "lintmetrics.commands.check",
     "fix": "lintmetrics.commands.fix",
+    "verify": "lintmetrics.commands.verify",
     "explain": "lintmetrics.commands.explain",
     "rules": "lintmetrics.commands.rules",
 }

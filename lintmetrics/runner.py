@@ -17,6 +17,7 @@ from lintmetrics.errors import SourceError
 from lintmetrics.sources import (
     DiscoveredFile,
     decode,
+    diff_bytes,
     discover,
     read_bytes,
     shown,
@@ -419,11 +420,21 @@ def fix(
     progress: Progress | None = None,
     relations: frozenset[Relation] = frozenset((Relation.PRESERVES, Relation.CORRECTS)),
     write: bool = False,
+    accept: Callable[[Report], bool] | None = None,
 ) -> Report:
     """Return what the fixes of some relations change; write it when asked to.
 
     A file whose result does not stand up (it does not parse, or has a finding that it did not
     have) is left as it was, with all files that its fixes hang together with.
+
+    Args:
+        files: what to fix.
+        settings_for: the settings of a file.
+        jobs: processes to use.
+        progress: told how many files are done.
+        relations: of the fixes to make.
+        write: whether to write what changed.
+        accept: asked before anything is written, where there is something to write.
     """
     report = Report(files=len(files))
     held = _Files(files, settings_for)
@@ -464,7 +475,7 @@ def fix(
         if before != after:
             report.before[file.shown] = shown_bytes(before)
             report.after[file.shown] = shown_bytes(after)
-    if write:
+    if write and report.after and (accept is None or accept(report)):
         _write(held, fixer, report)
     return report
 
@@ -586,7 +597,8 @@ def _write(held: _Files, fixer: _Fixer, report: Report) -> None:
         try:
             for name in group:
                 file = held.by_shown[name]
-                before = read_bytes(file)
+                # A file that somebody has saved since it was read is theirs.
+                before = diff_bytes(report.before[name])
                 write(file, held.edited[file.path], before)
                 done[name] = before
         except SourceError as error:

@@ -34,17 +34,37 @@ def _selectors(
     return tuple(item.strip() for value in values for item in value.split(",") if item.strip())
 
 
-def _selector_option(name: str, help_text: str) -> Callable[[_F], _F]:
+def selector_option(name: str, help_text: str) -> Callable[[_F], _F]:
+    """Make an option that takes rules by code, prefix or name."""
     return click.option(
         name, multiple=True, metavar="CODE|NAME,…", callback=_selectors, help=help_text
     )
 
 
+color_option = click.option(
+    "--color",
+    type=click.Choice(("auto", "always", "never")),
+    default="auto",
+    show_default=True,
+    help="When to use colours.",
+)
+
+
+def relations(preserve: bool, unsafe_fixes: bool) -> frozenset[Relation]:
+    """Return the relations of the fixes that these two options ask for."""
+    found = {Relation.PRESERVES}
+    if not preserve:
+        found.add(Relation.CORRECTS)
+    if unsafe_fixes:
+        found.add(Relation.ASSUMES)
+    return frozenset(found)
+
+
 _OPTIONS = [
     click.argument("paths", nargs=-1, type=click.Path()),
-    _selector_option("--select", "Rules to run: codes, prefixes, names, or ALL."),
-    _selector_option("--extend-select", "Rules to run besides those of the config file."),
-    _selector_option("--ignore", "Rules to leave out."),
+    selector_option("--select", "Rules to run: codes, prefixes, names, or ALL."),
+    selector_option("--extend-select", "Rules to run besides those of the config file."),
+    selector_option("--ignore", "Rules to leave out."),
     click.option(
         "--output-format",
         type=click.Choice(FORMATS),
@@ -84,13 +104,7 @@ _OPTIONS = [
     click.option("--show-files", is_flag=True, help="List the files to look at, and stop."),
     click.option("--show-settings", is_flag=True, help="Show the settings in force, and stop."),
     click.option("--quiet", "-q", is_flag=True, help="Write findings and failures only."),
-    click.option(
-        "--color",
-        type=click.Choice(("auto", "always", "never")),
-        default="auto",
-        show_default=True,
-        help="When to use colours.",
-    ),
+    color_option,
 ]
 
 
@@ -122,12 +136,7 @@ class Options:
     @property
     def relations(self) -> frozenset[Relation]:
         """The relations of the fixes to apply."""
-        found = {Relation.PRESERVES}
-        if not self.preserve:
-            found.add(Relation.CORRECTS)
-        if self.unsafe_fixes:
-            found.add(Relation.ASSUMES)
-        return frozenset(found)
+        return relations(self.preserve, self.unsafe_fixes)
 
     @property
     def workers(self) -> int:

@@ -216,10 +216,20 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("lintmetrics", appauthor=False))
 
 
+def references_folder() -> Path:
+    """Return the folder that overlays are kept in."""
+    return cache_folder() / "references"
+
+
+def is_built(reference: Reference, python: str = sys.executable) -> bool:
+    """Tell whether the overlay of a reference is there and whole."""
+    return complete(_overlay_path(reference, interpreter(python)))
+
+
 def _overlay_path(reference: Reference, of: Interpreter) -> Path:
     content = [pins(reference), repr(edits(reference)), repr(reference.remove)]
     digest = hashlib.sha256("\0".join(content).encode()).hexdigest()[:12]
-    return cache_folder() / "references" / f"{reference.name}-{of.tag}-{digest}"
+    return references_folder() / f"{reference.name}-{of.tag}-{digest}"
 
 
 def _sealed(folder: Path) -> dict[str, str]:

@@ -71,6 +71,10 @@ class Tree:
     origin: Path
     links: Mapping[Path, tuple[int, int]] = field(default_factory=dict, repr=False)
 
+    def owns(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether a file is the tree's own, and not the user's behind a link."""
+        return Path(path).resolve().is_relative_to(self.root.resolve())
+
     def altered(self) -> list[Path]:
         """Return what is linked and was changed since, by whomever."""
         return [path for path, state in self.links.items() if _state(path) != state]
