@@ -403,6 +403,28 @@ def test_the_original_may_have_been_right_in_the_check_before_the_training(tmp_p
     assert judge(rows) is Verdict.ALREADY_RIGHT
 
 
+@pytest.mark.parametrize(("version", "verdict"), [("1.0.8", Verdict.SAME), ("1.2.10", Verdict.NEW)])
+def test_a_version_may_have_no_number_of_a_stage_where_others_have_one(
+    version: str, verdict: Verdict
+) -> None:
+    check = Point(-1, "callback", Moment(0, "sanity", 0, 0), "a", 7.0)
+    after = _record({"a": [1.5]}, via="callback")
+    old = {"pytorch_lightning": version, "lightning_from": "pytorch_lightning"}
+    before = replace(after, environment=old)
+    rows = compare.compare(
+        _case(KeyClaim("a", "a", "preserves")),
+        before,
+        replace(after, points=(check, *after.points)),
+    )
+    assert judge(rows) is verdict
+    rows = compare.compare(
+        _case(KeyClaim("a", "a", "preserves")),
+        replace(before, points=()),
+        replace(after, points=(check,)),
+    )
+    assert not judge(rows).holds, "a key that is nowhere else is not proved by that"
+
+
 def test_each_side_is_measured_by_its_own_steps(tmp_path: Path) -> None:
     before = replace(_record({"a": [9.0, 9.0]}), steps=_steps([[9.0], [9.0]]))
     after = replace(_record({"a": [1.5, 3.5]}), steps=_steps(TRUE))

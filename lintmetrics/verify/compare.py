@@ -351,7 +351,18 @@ def _left_out(key: str, via: str, stage: str, before: _Lines, after: _Lines) -> 
     sides = [side for side in (before, after) if place in side.places]
     if any(explained("own", key, via, stage, side.version) for side in sides):
         return True
-    return len(sides) == 1 and bool(explained("one-sided", key, via, stage, sides[0].version))
+    if len(sides) != 1:
+        return False
+    other = after if sides[0] is before else before
+    return _alone(key, sides[0], key, other, via, stage)
+
+
+def _alone(key: str, side: _Lines, other_key: str, other: _Lines, via: str, stage: str) -> bool:
+    """Return whether it is a version's doing that one side alone records a key there."""
+    return bool(
+        explained("one-sided", key, via, stage, side.version)
+        or explained("absent", other_key, via, stage, other.version)
+    )
 
 
 # Weights --------------------------------------------------------------------------------------
@@ -417,10 +428,12 @@ class _Comparison:
     def rows(self) -> Iterator[KeyVerdict]:
         silent = set(self._claims.keys)
         for via, stage, key, before_key, claim in self._tasks():
+            if claim is None and self._left_out(via, stage, key or before_key):
+                continue
+            if claim is not None and self._stands_alone(via, stage, claim):
+                continue
             if claim is not None:
                 silent.discard(claim.key)
-            elif self._left_out(via, stage, key or before_key):
-                continue
             before = self._before.line(via, stage, before_key) if before_key else {}
             after = self._after.line(via, stage, key) if key else {}
             relation = claim.relation if claim else "" if self._claims.closed else "preserves"
@@ -460,6 +473,18 @@ class _Comparison:
 
     def _left_out(self, via: str, stage: str, key: str) -> bool:
         return _left_out(key, via, stage, self._before, self._after)
+
+    def _stands_alone(self, via: str, stage: str, claim: KeyClaim) -> bool:
+        """Return whether only one side could record a key there, in the versions they ran on."""
+        if claim.relation in ("new", "dropped"):
+            return False
+        old = (via, stage, claim.before) in self._before.places
+        new = (via, stage, claim.key) in self._after.places
+        if old == new:
+            return False
+        sides = ((claim.before, self._before), (claim.key, self._after))
+        (key, side), (other_key, other) = sides if old else sides[::-1]
+        return _alone(key, side, other_key, other, via, stage)
 
     def _judged(
         self, row: KeyVerdict, before: _Line, after: _Line, claim: KeyClaim | None
