@@ -426,6 +426,10 @@ class LightningClass:
             else:
                 self._start(name, {})
 
+    def is_reassigned(self, attribute: str) -> bool:
+        """Tell whether a method assigns an attribute after the setting up, or may."""
+        return attribute in self._changing
+
     @cached_property
     def _changing(self) -> frozenset[str]:
         """Attributes that methods assign which run after the setting up, or may."""
