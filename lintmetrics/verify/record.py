@@ -180,6 +180,7 @@ def _joined(first: Record, second: Record) -> Record:
         weights=tuple(sorted(weights, key=lambda w: w.at.run)),
         steps=tuple(sorted((*parent.steps, *child.steps), key=lambda step: step.at.run)),
         complete=parent.complete,
+        evidence=(*parent.evidence, *child.evidence),
     )
 
 
@@ -190,6 +191,7 @@ def _process(path: Path) -> Record:
     runs: list[Mapping[str, Any]] = []
     points: list[Point] = []
     weights: list[Weights] = []
+    evidence: list[Mapping[str, Any]] = []
     complete = False
     standing: dict[tuple[str, str], Point] = {}
     for line in _lines(path):
@@ -202,6 +204,8 @@ def _process(path: Path) -> Record:
             environment.update((key, value) for key, value in line.items() if key != "t")
         elif kind == "error":
             errors.append(line["text"])
+        elif kind in ("asked", "evidence"):
+            evidence.append({**line, "folder": os.fspath(path.parent)})
         elif kind == "skipped":
             skipped[line["key"]] = line["type"]
         elif kind in ("run", "ran"):
@@ -215,6 +219,7 @@ def _process(path: Path) -> Record:
         weights=tuple(weights),
         steps=tuple(_steps(raw)) if raw.exists() else (),
         complete=complete,
+        evidence=tuple(evidence),
     )
 
 

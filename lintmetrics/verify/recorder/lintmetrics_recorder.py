@@ -6,7 +6,8 @@ is imported, and neither the trainer's callbacks, nor the model, nor the random 
 
 ``LINTMETRICS_RECORD`` is the folder to write to. ``LINTMETRICS_CAPTURE``, where set, asks for raw
 steps: dotted path, from the LightningModule, of the module whose outputs are wanted; empty for
-the LightningModule itself.
+the LightningModule itself. ``LINTMETRICS_TRUTH``, where set, asks for what the true numbers follow
+from, which ``lintmetrics_evidence`` beside this file gathers.
 
 What is written, one JSON object to a line of ``record-<rank>-<pid>.jsonl``, by ``t``:
 
@@ -98,6 +99,7 @@ class _State:
     def __init__(self) -> None:
         self.folder = ""
         self.capture: str | None = None
+        self.evidence: Any = None
         self.runs: list[_Run] = []
         self.begun = 0
         self.suspended = 0
@@ -136,9 +138,21 @@ def install() -> None:
         leave(status)
 
     os._exit = leave_after_writing  # type: ignore[assignment]
+    if os.environ.get("LINTMETRICS_TRUTH"):
+        try:
+            _gather()
+        except Exception:
+            _failed("install")
     for name in list(sys.modules):
-        if name in _PATCHES:
+        if _patches_of(name):
             _patch(sys.modules[name])
+
+
+def _gather() -> None:
+    import lintmetrics_evidence  # type: ignore[import-not-found]
+
+    lintmetrics_evidence.install()
+    _STATE.evidence = lintmetrics_evidence
 
 
 def _forked() -> None:
@@ -146,6 +160,8 @@ def _forked() -> None:
     _STATE.file = None
     _STATE.raw = None
     _STATE.flushed = 0.0
+    if _STATE.evidence is not None:
+        _STATE.evidence.forked()
 
 
 # ---- writing ---------------------------------------------------------------------------------
@@ -279,6 +295,8 @@ def _begin_run(trainer: Any, function: str) -> _Run | None:
 @_guarded
 def _end_run(run: _Run, error: BaseException | None) -> None:
     run.back()
+    if _STATE.evidence is not None:
+        _STATE.evidence.pass_ended(run, True)
     _look(run, "run end")
     if run.function == "fit" and error is None:
         _record_weights(run)
@@ -356,6 +374,7 @@ _ENDS = frozenset(f"on_{name}_end" for name in _EVALUATIONS)
 _BATCH_STARTS = frozenset(f"on_{n}_batch_start" for n in ("train", *_EVALUATIONS))
 _BEGUN = frozenset(_STARTS) | _ENDS | _BATCH_STARTS | {"on_train_epoch_start", "on_train_batch_end"}
 _ENDED = _ENDS | {"on_train_epoch_start"}
+_EPOCH_ENDS = frozenset(f"on_{name}_epoch_end" for name in ("train", *_EVALUATIONS))
 
 
 @_guarded
@@ -373,6 +392,8 @@ def _hook_begins(trainer: Any, name: str, args: tuple[Any, ...]) -> None:
             run.in_batch = False
             run.batches += 1
     elif name == "on_train_epoch_start":
+        if _STATE.evidence is not None:
+            _STATE.evidence.pass_ended(run, True)
         run.epochs += 1
         run.back()
         _identify(trainer)
@@ -394,6 +415,8 @@ def _hook_ended(trainer: Any, name: str) -> None:
 
 
 def _evaluated(run: _Run) -> None:
+    if _STATE.evidence is not None:
+        _STATE.evidence.pass_ended(run, False)
     _look(run, "evaluation end")
     run.back()
     _flush()
@@ -416,7 +439,7 @@ def _identify(trainer: Any) -> None:
         _STATE.lines.append(_environment())
     else:
         _STATE.lines.append({"t": "identified"})
-    if _STATE.capture is not None:
+    if _watches_steps():
         _wrap_old_steps(trainer)
     _wrap_loggers(trainer)
     _flush()
@@ -745,7 +768,9 @@ def _captured(trainer: Any, args: tuple[Any, ...], call: Callable[[], Any]) -> A
     """Make the call of one step and record what went in and came out."""
     if _STATE.off or _STATE.suspended:
         return call()
-    begun = _step_begins(trainer, args)
+    if _STATE.evidence is not None:
+        _evidence_begins(trainer, args)
+    begun = _step_begins(trainer, args) if _STATE.capture is not None else None
     try:
         returned = call()
     finally:
@@ -753,7 +778,29 @@ def _captured(trainer: Any, args: tuple[Any, ...], call: Callable[[], Any]) -> A
             _step_left(begun)
     if begun is not None:
         _step_ended(trainer, begun, returned)
+    if _STATE.evidence is not None:
+        _evidence_ended(returned)
     return returned
+
+
+def _watches_steps() -> bool:
+    return _STATE.capture is not None or _STATE.evidence is not None
+
+
+@_guarded
+def _evidence_begins(trainer: Any, args: tuple[Any, ...]) -> None:
+    run = _run_of(trainer)
+    _STATE.evidence.step_begins(run, _module(trainer), args[0] if args else None)
+
+
+@_guarded
+def _evidence_ended(returned: Any) -> None:
+    _STATE.evidence.step_ended(returned)
+
+
+@_guarded
+def _evidence_epoch_ends(trainer: Any) -> None:
+    _STATE.evidence.epoch_ends(_run_of(trainer), _module(trainer))
 
 
 @_guarded
@@ -900,7 +947,11 @@ def _hooks(callbacks: bool, module: bool) -> Callable[[Any], Any]:
         def dispatch(self: Any, hook_name: str, *args: Any, **kwargs: Any) -> Any:
             if callbacks and hook_name in _BEGUN:
                 _hook_begins(self, hook_name, args)
+            if callbacks and _STATE.evidence is not None and hook_name in _EPOCH_ENDS:
+                _evidence_epoch_ends(self)
             result = original(self, hook_name, *args, **kwargs)
+            if module and _STATE.evidence is not None and hook_name.endswith("_step_end"):
+                _evidence_ended(result)
             if module and hook_name in _ENDED:
                 _hook_ended(self, hook_name)
             return result
@@ -924,7 +975,7 @@ def _dispatchers(owner: Any) -> None:
     _replace(owner, "call_hook", _hooks(True, True))
     _replace(owner, "_call_callback_hooks", _hooks(True, False))
     _replace(owner, "_call_lightning_module_hook", _hooks(False, True))
-    if _STATE.capture is not None:
+    if _watches_steps():
         _replace(owner, "_call_strategy_hook", _strategy_hooks)
 
 
@@ -972,7 +1023,7 @@ def _looked(trainer: Any, moment: str) -> None:
 
 
 def _patch_accelerator(module: Any) -> None:
-    if _STATE.capture is not None and hasattr(module, "Accelerator"):
+    if _watches_steps() and hasattr(module, "Accelerator"):
         for name in _STEPS:
             _replace(module.Accelerator, name, _old_step)
 
@@ -1015,9 +1066,15 @@ for _name in ROOTS:
         _PATCHES[_name + ".tuner." + _part] = _patch_trials
 
 
+def _patches_of(name: str) -> list[Callable[[Any], None]]:
+    more = _STATE.evidence.patch_for(name) if _STATE.evidence is not None else None
+    return [patch for patch in (_PATCHES.get(name), more) if patch is not None]
+
+
 def _patch(module: Any) -> None:
     try:
-        _PATCHES[module.__name__](module)
+        for patch in _patches_of(module.__name__):
+            patch(module)
     except Exception:
         _failed("patch of " + module.__name__)
 
@@ -1026,7 +1083,7 @@ class _Finder:
     """Finds nothing itself: runs a patch after the module it is for has been imported."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name not in _PATCHES:
+        if not _patches_of(name):
             return None
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
@@ -1046,7 +1103,6 @@ def _patch_after_import(loader: Any) -> None:
 
     def exec_module(module: Any) -> None:
         execute(module)
-        if module.__name__ in _PATCHES:
-            _patch(module)
+        _patch(module)
 
     loader.exec_module = exec_module
