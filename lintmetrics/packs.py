@@ -76,6 +76,9 @@ def rules() -> dict[str, Rule]:
                 )
             owners[label] = cls.__module__
         found[rule.code] = rule
+    if not found:
+        # "Nothing found" would be a lie.
+        raise LintmetricsError("no rules are installed: pip install --force-reinstall lintmetrics")
     return dict(sorted(found.items()))
 
 

@@ -105,7 +105,7 @@ def command(
     refused = any(not proof.verdict.holds for proof in proofs)
     if proofs:
         _write_proof(run, proofs, how, refused)
-    run.write_rest(report, fixing=True, written=write and not refused)
+    run.write_rest(report, fixing=True, written=write, refused=refused)
     pending = bool(report.after) and (not write or refused or exit_non_zero_on_fix)
     context.exit(max(run.exit_code(report, pending), training_options.exit_code(proofs)))
 

@@ -236,7 +236,9 @@ class Run:
 
         return read
 
-    def write_rest(self, report: Report, fixing: bool = False, written: bool = False) -> None:
+    def write_rest(
+        self, report: Report, fixing: bool = False, written: bool = False, refused: bool = False
+    ) -> None:
         """Write failures, unused suppressions and totals to standard error."""
         paint = paint_for(sys.stderr, self.options.color)
         for failure in report.failures:
@@ -248,7 +250,10 @@ class Run:
             tell(f"{where}: {paint('error', 'not fixed')}: {item.code} {reason}")
         if not self.options.quiet:
             tell_unused = text.unused(report.unused_suppressions, paint)
-            tell(tell_unused + totals.summary(report, self.options.relations, fixing, written))
+            tell(
+                tell_unused
+                + totals.summary(report, self.options.relations, fixing, written, refused)
+            )
 
     def exit_code(self, report: Report, pending: bool = False) -> int:
         """Return 2 when something could not be done, 1 when something is left, else 0."""

@@ -57,7 +57,13 @@ def totals(report: Report, applied: Collection[Relation]) -> Totals:
     )
 
 
-def summary(report: Report, applied: Collection[Relation], fixing: bool, written: bool) -> str:
+def summary(
+    report: Report,
+    applied: Collection[Relation],
+    fixing: bool,
+    written: bool,
+    refused: bool = False,
+) -> str:
     """Return the last lines of a run.
 
     Args:
@@ -65,14 +71,16 @@ def summary(report: Report, applied: Collection[Relation], fixing: bool, written
         applied: relations of the fixes that the options in force apply.
         fixing: whether the run was asked to fix.
         written: whether it was asked to write the fixes.
+        refused: whether they were not written since they were not proved.
     """
     sums = totals(report, applied)
     files = _count(report.files, "file")
     if not sums.found:
         lines = [f"Nothing found in {files}"]
     else:
+        done = "not proved" if refused else "fixed" if written else "fixed by this diff"
         parts = [
-            (sums.fixed, "fixed" if written else "fixed by this diff"),
+            (sums.fixed, done),
             (sums.fixable, "left for another run" if fixing else "fixable"),
             (sums.withheld, _withheld(report, applied)),
             (sums.blocked, "without a fix"),
@@ -83,7 +91,7 @@ def summary(report: Report, applied: Collection[Relation], fixing: bool, written
         lines = [f"Found {sums.found} in {files}: {told}"]
     if sums.fixable and not fixing:
         lines.append(f"Run `lintmetrics fix --apply` to apply the {sums.fixable} marked [*]")
-    if fixing and not written and sums.fixed:
+    if fixing and not written and not refused and sums.fixed:
         lines.append("Run it again with `--apply` to write the changes")
     if report.written:
         lines.append(f"Wrote {_count(len(report.written), 'file')}")

@@ -23,6 +23,7 @@ from lintmetrics.verify.proof import ORIGINAL_TODAY, TODAY, Building, Place, ori
 from lintmetrics.verify.record import Record
 from lintmetrics.verify.training import Training, Trainings, python_of, train
 from lintmetrics.verify.trees import Tree
+from lintmetrics.verify.truth import asked
 from lintmetrics.verify.verdict import KeyVerdict, Proof
 
 ANY_PLACE = Place("", 1)
@@ -121,6 +122,8 @@ def _train(
     paths = tree.import_paths(python_of(change.command, tree.folder))
     paths.append(environment.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")))
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    if name == "before":
+        environment |= asked(change.fixed, tree.folder)
     return train(
         change.command,
         cwd=tree.folder,
@@ -187,9 +190,8 @@ def claims_of(change: Change, before: Record, after: Record) -> compare.Claims:
         claims.setdefault(key, KeyClaim(key, old, "preserves", tolerance=change.tolerance))
     tolerance = change.tolerance
     if tolerance != Tolerance():
-        for key in logged - set(claims):
-            old = key
-            claims[key] = KeyClaim(key, old, "preserves", tolerance=tolerance)
+        for key in sorted(logged - claims.keys() - set(change.renamed.values())):
+            claims[key] = KeyClaim(key, key, "preserves", tolerance=tolerance)
     return compare.Claims(claims)
 
 
