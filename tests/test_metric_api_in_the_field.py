@@ -63,10 +63,96 @@ def test_a_function_that_is_handed_on_uncalled_is_not_called_safe(tmp_path: Path
 
     SCORES = {"iou": pl.metrics.functional.iou, "mse": pl.metrics.functional.mean_squared_error}
     """
-    new = fixed(tmp_path, old, SAFE)
-    assert "pl.metrics.functional.iou" in new
-    assert '"mse": torchmetrics.functional.mean_squared_error' in new
-    assert "torchmetrics.functional.jaccard_index" in fixed(tmp_path, old)
+    for relations in (SAFE, projects.ALL):
+        new = fixed(tmp_path, old, relations)
+        assert "pl.metrics.functional.iou" in new
+        assert '"mse": torchmetrics.functional.mean_squared_error' in new
+
+
+def test_calls_through_a_value_that_holds_a_function_are_called_as_the_function_is(
+    tmp_path: Path,
+) -> None:
+    new = fixed(
+        tmp_path,
+        """
+        from functools import partial
+
+        import pytorch_lightning as pl
+        import torch.nn.functional as F
+        from pytorch_lightning.metrics.functional import accuracy, f1, precision
+
+
+        class Model(pl.LightningModule):
+            fn = staticmethod(f1)
+
+            def __init__(self):
+                super().__init__()
+                self.score = accuracy
+                self.bound = partial(precision, num_classes=3)
+
+            def validation_step(self, batch, batch_idx):
+                x, y = batch
+                p = self(x)
+                self.log("loss", F.cross_entropy(p, y))
+                self.log("acc", self.score(p, y))
+                self.log("prec", self.bound(p, y))
+                return self.fn(p, y, num_classes=3)
+        """,
+    )
+    assert "from torchmetrics.functional import accuracy, f1_score, precision" in new
+    assert "fn = staticmethod(f1_score)" in new
+    assert 'self.score(p, y, task="multiclass", num_classes=p.shape[1])' in new
+    assert 'partial(precision, num_classes=3, task="multiclass")' in new
+    assert 'self.fn(p, y, num_classes=3, task="multiclass")' in new
+
+
+def test_what_is_called_out_of_sight_is_told_where_it_is_named_and_nothing_is_renamed(
+    tmp_path: Path,
+) -> None:
+    text = """
+        import pytorch_lightning as pl
+        from pytorch_lightning.metrics.functional import accuracy, f1
+
+
+        class Model(pl.LightningModule):
+            table = {"f1": f1}
+
+            def __init__(self):
+                super().__init__()
+                self.several = [accuracy]
+
+            def validation_step(self, batch, batch_idx):
+                for name, score in self.table.items():
+                    self.log(name, score(*batch))
+        """
+    assert fixed(tmp_path, text) == dedent(text)
+    found = projects.check(tmp_path, "LM301", "LM302").diagnostics
+    assert [(item.code, item.start.line) for item in found] == [
+        ("LM301", 3), ("LM302", 7), ("LM302", 11)
+    ]  # fmt: skip
+    assert all("bind it where it is named" in item.blocked for item in found)
+
+
+def test_a_function_that_is_told_its_task_by_whoever_calls_it_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    text = """
+        from functools import partial
+
+        from torchmetrics.functional import accuracy, f1_score
+
+        TABLE = {"acc": accuracy}
+        BOUND = partial(f1_score, task="multiclass", num_classes=3)
+        LATER = partial(f1_score, num_classes=3)
+
+
+        def scores(p, y):
+            yield LATER(p, y, task="multiclass")
+            for name, score in TABLE.items():
+                yield name, score(p, y, task="binary")
+        """
+    assert fixed(tmp_path, text) == dedent(text)
+    assert not projects.check(tmp_path, "LM302").diagnostics
 
 
 def test_a_class_that_is_only_named_moves_safely(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import re
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
-from lintmetrics.model.metric_api import Argument, MetricCall, read, wants_task
+from lintmetrics.model.metric_api import Argument, MetricCall, read
 from lintmetrics.model.metric_draft import Migration, quote_of
 from lintmetrics.model.metric_feeds import Feed
 from lintmetrics.model.metric_migration import migrate
+from lintmetrics.model.metric_references import HandedOn, handed_on_at
 from lintmetrics.model.moved_names import (
     MovedImport,
     MovedRead,
@@ -39,9 +40,11 @@ class CurrentMetricApi(Codemod):
         subject = finding.detail
         if isinstance(subject, Feed):
             return _fed_by_new_names(subject)
-        if not isinstance(subject, MetricCall):
+        if not isinstance(subject, (MetricCall, HandedOn)):
             return _whole(subject)
-        unit = unit_of(subject.module, subject.node.func)
+        if isinstance(subject, HandedOn):
+            return Blocked(_hidden(subject))
+        unit = unit_of(subject.module, subject.reference or subject.node.func)
         if unit is None:
             return _one_call(subject, None)
         whole = _whole(unit)
@@ -77,6 +80,8 @@ def _one_call(call: MetricCall, whole: tuple[MovedImport | MovedRead, Fix] | Non
     migration = migrate(call)
     if migration.blocked:
         return Blocked(migration.blocked)
+    if call.reference is not None and _is_another(migration):
+        return Blocked(_through(call))
     editor = Editor()
     if migration.target:
         member = isinstance(call.node.func, ast.Name)
@@ -181,15 +186,14 @@ class _Unit:
             if migration.twice is not None or migration.instead:
                 return None
             target = migration.target or target
-        elif target and is_passed_on(self.module, one):
-            note = ""
+        elif target and is_passed_on(self.module, one.node):
             if one.successor.is_module:
                 note = f"what is taken from {target} by name has to be there, and be called so"
-            elif wants_task(target):
-                note = f"whoever calls {target.rsplit('.', 1)[1]} has to say task="
-            if note:
                 self.relation = Relation.ASSUMES
                 self.notes += [note] if note not in self.notes else []
+            blocked = self._handed_on(one)
+            if blocked is not None:
+                return blocked
         if not target:
             if one.successor.is_module:
                 return Blocked(_no_successor(one.successor))
@@ -197,6 +201,23 @@ class _Unit:
         if one.successor.is_module and self._is_bare(one):
             return None
         self.editor.replace(self.module, one.node, self._name(one, target))
+        return None
+
+    def _handed_on(self, one: Read) -> Blocked | None:
+        """Write the calls that are made through the value which a read hands on."""
+        handed = handed_on_at(self.module, one.node)
+        if handed is None:
+            return None
+        if handed.lacks_task:
+            return Blocked(_at(self.unit, one, _hidden(handed)))
+        for call in handed.calls:
+            migration = migrate(call)
+            if migration.blocked or _is_another(migration):
+                return Blocked(f"line {call.node.lineno}: {migration.blocked or _through(call)}")
+            order = list(Relation)
+            self.relation = max(self.relation, migration.relation, key=order.index)
+            self.notes += [note for note in migration.notes if note not in self.notes]
+            _write_call(self.editor, call, migration)
         return None
 
     def _is_bare(self, one: Read) -> bool:
@@ -332,6 +353,27 @@ class _Unit:
         )
 
 
+def _is_another(migration: Migration) -> bool:
+    """Tell whether a call becomes one of another function."""
+    return bool(migration.target or migration.twice or migration.instead)
+
+
+def _through(call: MetricCall) -> str:
+    return (
+        f"{call.short} is called through a name that holds it; another metric takes its place in "
+        "1.9, so call that one by its own name"
+    )
+
+
+def _hidden(handed: HandedOn) -> str:
+    short = handed.target.rsplit(".", 1)[1]
+    return (
+        f"{short} is handed on here and called elsewhere, and its calls have to say task=; bind "
+        f"it where it is named, as in functools.partial({short}, task=...), with num_classes= or "
+        "num_labels= beside it"
+    )
+
+
 def _import_line(target: str, names: list[str]) -> str:
     names = list(dict.fromkeys(names))
     if not target:
@@ -416,10 +458,16 @@ def _write_call(editor: Editor, call: MetricCall, migration: Migration) -> None:
         for index, argument in enumerate(arguments)
         if migration.changed.get(order[id(argument)], "") is not None
     ]
-    opening = _opening(module, node)
+    opening = 0 if call.bound is not None else _opening(module, node)
     first, last = ", ".join(migration.first), ", ".join(migration.last)
     if not kept:
         text = ", ".join(filter(None, (first, last)))
+        if call.bound is not None:  # Behind the name that is bound.
+            if arguments:
+                raise CannotEdit(f"write the arguments bound at line {node.lineno} by hand")
+            end = source.end(node.func)
+            editor.replace_range(module, end, end, f", {text}" if text else "")
+            return
         if arguments:
             comma = re.compile(r"\s*,").match(source.code, spans[-1][1])
             end = comma.end() if comma and not text else spans[-1][1]

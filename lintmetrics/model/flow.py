@@ -906,7 +906,7 @@ class LightningClass:
             return Callee(info, True)
         for cls in self.cls.mro():
             if name in cls.assigned and name not in self._changing:
-                return _constant(cls.assigned[name])
+                return _constant(cls.assigned[name], cls.module)
         return UNKNOWN
 
     def _named_attribute(self, name: Value) -> Value:
@@ -1376,12 +1376,15 @@ def _makes_metrics(target: Callee) -> bool:
 _EVALUATORS: dict[type[ast.expr], Callable[[LightningClass, _Frame, Any], Value]] = {}
 
 
-def _constant(node: ast.expr) -> Value:
+def _constant(node: ast.expr, module: Module) -> Value:
     """Return what a class gives an attribute, where constants are all that it is made of."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "staticmethod" and node.args:
+        name = module.qualified(node.args[0])
+        return Named(name) if name is not None and "." in name else UNKNOWN
     if isinstance(node, ast.Constant):
         return Const(node.value)
     if isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) <= 12:
-        return Seq(tuple(_constant(element) for element in node.elts))
+        return Seq(tuple(_constant(element, module) for element in node.elts))
     return UNKNOWN
 
 

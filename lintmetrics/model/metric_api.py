@@ -79,6 +79,9 @@ class MetricCall:
         removed: arguments that 1.9 rejects.
         misread: arguments that 1.9 takes for another parameter, with what is known of them.
         ambiguous: why the arguments cannot be bound to one release's parameters.
+        bound: the ``functools.partial`` that the arguments stand in, where nothing is called yet.
+        fed: a call of what ``bound`` makes.
+        reference: where the metric is named, when the call goes through a value that holds it.
     """
 
     module: Module = field(repr=False)
@@ -94,6 +97,9 @@ class MetricCall:
     removed: tuple[Argument, ...]
     misread: tuple[tuple[Argument, ShiftedArgument], ...]
     ambiguous: str
+    bound: ast.Call | None = None
+    fed: ast.Call | None = None
+    reference: ast.Name | ast.Attribute | None = None
 
     @property
     def short(self) -> str:

@@ -139,16 +139,20 @@ class Draft:
                 found = evidence.of_metric(call.module, call.node)
             else:
                 pair = self.pair()
+                # What is bound with arguments is bound where it is made, not where it is called.
+                at = self.at or (call.module.statement(call.bound) if call.bound else None)
                 found = (
                     Evidence()
                     if pair is None
-                    else evidence.of_function(call.module, call.node, *pair, self.at)
+                    else evidence.of_function(call.module, call.fed or call.node, *pair, at)
                 )
             self._evidence = found
         return self._evidence
 
     def pair(self) -> tuple[ast.expr, ast.expr] | None:
         """Return the expressions of predictions and targets of a functional call."""
+        if self.call.bound is not None:
+            return self._pair_of(self.call.fed)
         preds = next(
             (a for n in ("preds", "pred", "x") if (a := self.call.argument(n)) is not None), None
         )
@@ -156,3 +160,13 @@ class Draft:
             (a for n in ("target", "y") if (a := self.call.argument(n)) is not None), None
         )
         return None if preds is None or target is None else (preds.value, target.value)
+
+    @staticmethod
+    def _pair_of(fed: ast.Call | None) -> tuple[ast.expr, ast.expr] | None:
+        """Return what a call gives a function that is bound with its other arguments."""
+        if fed is None:
+            return None
+        named = {keyword.arg: keyword.value for keyword in fed.keywords}
+        preds = fed.args[0] if fed.args else named.get("preds")
+        target = fed.args[1] if len(fed.args) > 1 else named.get("target")
+        return None if preds is None or target is None else (preds, target)

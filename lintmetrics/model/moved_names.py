@@ -11,6 +11,12 @@ from lintmetrics.model.metric_api import LIBRARY, OLD_LIBRARY, is_guarded
 from lintmetrics.project import ImportedName, Module
 from lintmetrics.tree import subtree
 
+# Functions that are given a metric and do not call it.
+_LOOK_AT = frozenset(
+    ("isinstance", "issubclass", "cast", "super", "getattr", "hasattr", "setattr", "signature",
+     "Union", "Optional", "type", "id", "print", "repr", "str")
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Successor:
@@ -244,14 +250,17 @@ def _is_attribute(dotted: str) -> bool:
     return move is not None and move.kind == "class"
 
 
-def is_passed_on(module: Module, one: Read) -> bool:
+def is_passed_on(module: Module, node: ast.AST) -> bool:
     """Tell whether a place hands a metric on uncalled, so that others call it."""
-    below: ast.AST = one.node
-    for ancestor in module.ancestors(one.node):
+    below = node
+    for ancestor in module.ancestors(node):
         if isinstance(ancestor, ast.Call):
             if below is ancestor.func:
                 return False
-            return getattr(ancestor.func, "id", "") not in ("isinstance", "issubclass", "cast")
+            called = ancestor.func
+            return getattr(called, "id", getattr(called, "attr", "")) not in _LOOK_AT
+        if isinstance(ancestor, ast.Subscript) and below is ancestor.slice:
+            return False
         if isinstance(ancestor, ast.arg):
             return False
         if isinstance(ancestor, ast.AnnAssign) and below is ancestor.annotation:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lintmetrics.model.metric_api import read
+from lintmetrics.model.metric_api import MetricCall
 from lintmetrics.model.metric_migration import migrate, wanted
+from lintmetrics.model.metric_references import handed_on, metric_calls, site_of
 from lintmetrics.model.moved_names import MovedRead, unit_of
-from lintmetrics.project import CallSite
+from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
 
@@ -36,35 +37,52 @@ class MissingTask(Rule):
     f1 = F1Score(task="binary")
     """
 
-    def check(self, site: CallSite) -> Iterator[Finding]:
+    def check(self, module: Module) -> Iterator[Finding]:
         """Find calls whose signature in 1.9 wants a task and which name none."""
-        call = read(site.module, site.node, site.name)
-        if isinstance(unit_of(site.module, site.node.func), MovedRead):
-            return  # The name itself is gone at this place; what is said of that says all.
-        if call is not None and call.lacks_size:
-            task = call.literal("task")
-            yield Finding(
-                site,
-                f'{call.short} is called with task="{task}" and without {call.lacks_size}',
-                help=migrate(call).blocked or f"say {call.lacks_size}=",
-                detail=call,
-            )
-        if call is not None and call.lacks_required:
-            names = ", ".join(call.lacks_required)
-            yield Finding(
-                site,
-                f"{call.short} is called without {names}, which TorchMetrics 1.9 requires",
-                help=f"say {call.lacks_required[0]}=",
-                detail=call,
-                blocked=wanted(call.lacks_required[0]),
-            )
-        if call is None or not call.lacks_task:
-            return
-        migration = migrate(call)
-        task = f'task="{migration.task}"' if migration.task and not migration.blocked else "task="
+        for call in metric_calls(module):
+            yield from _of_call(call)
+        for handed in handed_on(module):
+            is_told = isinstance(unit_of(module, handed.node), MovedRead)
+            if handed.lacks_task and not is_told:
+                short = handed.target.rsplit(".", 1)[1]
+                yield Finding(
+                    handed,
+                    f"{short} is handed on without task, which TorchMetrics 1.9 requires of every "
+                    "call",
+                    help=f"bind it: functools.partial({short}, task=...)",
+                    detail=handed,
+                )
+
+
+def _of_call(call: MetricCall) -> Iterator[Finding]:
+    site = site_of(call)
+    if call.reference is None and isinstance(unit_of(call.module, call.node.func), MovedRead):
+        return  # The name itself is gone at this place; what is said of that says all.
+    if call.lacks_size and call.bound is None:
+        task = call.literal("task")
         yield Finding(
             site,
-            f"{call.short} is called without task, which TorchMetrics 1.9 requires",
-            help=migration.blocked or f"say {task}",
+            f'{call.short} is called with task="{task}" and without {call.lacks_size}',
+            help=migrate(call).blocked or f"say {call.lacks_size}=",
             detail=call,
         )
+    if call.lacks_required and call.bound is None:
+        names = ", ".join(call.lacks_required)
+        yield Finding(
+            site,
+            f"{call.short} is called without {names}, which TorchMetrics 1.9 requires",
+            help=f"say {call.lacks_required[0]}=",
+            detail=call,
+            blocked=wanted(call.lacks_required[0]),
+        )
+    if not call.lacks_task:
+        return
+    migration = migrate(call)
+    done = "called" if call.bound is None else "bound"
+    task = f'task="{migration.task}"' if migration.task and not migration.blocked else "task="
+    yield Finding(
+        site,
+        f"{call.short} is {done} without task, which TorchMetrics 1.9 requires",
+        help=migration.blocked or f"say {task}",
+        detail=call,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lintmetrics.model.metric_api import read
 from lintmetrics.model.metric_migration import migrate
+from lintmetrics.model.metric_references import handed_on_at
 from lintmetrics.model.moved_names import (
     MovedImport,
     MovedRead,
@@ -71,6 +72,9 @@ def _of_read(module: Module, unit: MovedRead) -> Finding:
                 hint = f"use {migration.target}"
             elif migration.task:
                 hint += f' with task="{migration.task}"'
+    handed = handed_on_at(module, unit.node)
+    if handed is not None and handed.lacks_task:
+        message += f", and {handed.target.rsplit('.', 1)[1]} requires task"
     return Finding(unit, message, help=hint, consequence=consequence, detail=unit)
 
 

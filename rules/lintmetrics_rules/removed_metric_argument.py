@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lintmetrics import facts
-from lintmetrics.model.metric_api import read
+from lintmetrics.model.metric_api import MetricCall
 from lintmetrics.model.metric_feeds import old_feeds
 from lintmetrics.model.metric_migration import SAMPLES
-from lintmetrics.project import CallSite, Module
+from lintmetrics.model.metric_references import metric_calls, site_of
+from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
 
@@ -37,8 +38,8 @@ class RemovedMetricArgument(Rule):
 
     def check(self, module: Module) -> Iterator[Finding]:
         """Find arguments that the signature in 1.9 lacks."""
-        for site in module.call_sites:
-            yield from _of_call(site)
+        for call in metric_calls(module):
+            yield from _of_call(call)
         for feed in old_feeds(module):
             for keyword, row in feed.keywords:
                 yield Finding(
@@ -50,10 +51,8 @@ class RemovedMetricArgument(Rule):
                 )
 
 
-def _of_call(site: CallSite) -> Iterator[Finding]:
-    call = read(site.module, site.node, site.name)
-    if call is None:
-        return
+def _of_call(call: MetricCall) -> Iterator[Finding]:
+    site = site_of(call)
     average = call.argument("average")
     if average is not None and call.literal("average") == "samples":
         yield Finding(
