@@ -18,6 +18,7 @@ from lintmetrics.verify.case import Case, KeyClaim, Tolerance
 from lintmetrics.verify.differences import explained, lightning_version
 from lintmetrics.verify.oracle import OracleError, Truth
 from lintmetrics.verify.record import STAGES, VIAS, Point, Record, Weights
+from lintmetrics.verify.truth import TOLERANCE, Settled, UnprovedError, settle
 from lintmetrics.verify.verdict import KeyVerdict, Side, Verdict
 
 DEFAULT_VIAS = ("logger", "callback", "direct")
@@ -97,7 +98,8 @@ def compare(
         claims: a case, or what ``announced`` returns.
         before: what the original recorded, ``after``: what the rewrite did.
         after: the rewrite's record.
-        oracle: gives the true numbers; each side is measured by its own raw steps.
+        oracle: gives the true numbers; each side is measured by its own raw steps. A key that is
+            corrected and has none is measured by what ``truth`` makes of the original's evidence.
         vias: the ways out that are compared.
     """
     asked = _claims(claims)
@@ -108,7 +110,7 @@ def compare(
         after,
         oracle,
         tuple(vias),
-        weights_changed=weights is not None and weights.verdict is Verdict.CHANGED_TRAINING,
+        weights,
     )
     rows = _right_elsewhere(list(comparison.rows()))
     if weights is not None:
@@ -415,14 +417,17 @@ class _Comparison:
         after: Record,
         oracle: Oracle | None,
         vias: Sequence[str],
-        weights_changed: bool,
+        weights: KeyVerdict | None,
     ) -> None:
         self._claims = claims
         self._before = _Lines(before, vias)
         self._after = _Lines(after, vias)
         self._oracle = oracle
         self._vias = vias
-        self._weights_changed = weights_changed
+        verdict = weights.verdict if weights is not None else Verdict.SAME
+        self._weights_changed = verdict is Verdict.CHANGED_TRAINING
+        self._weights_apart = verdict in (Verdict.CHANGED_TRAINING, Verdict.ANNOUNCED)
+        self._known_truths: dict[str, Settled | UnprovedError] = {}
         self._known: dict[tuple[str, bool], Sequence[Truth]] = {}
 
     def rows(self) -> Iterator[KeyVerdict]:
@@ -510,13 +515,58 @@ class _Comparison:
             return self._explained(self._trained(row))
         if claim.oracle:
             return self._corrected(row, claim)
-        row = _preserved(row, before, after, claim.tolerance)
-        if row.verdict is Verdict.SAME:
-            return replace(row, detail=f"{row.detail}; a fix has announced that it may change")
-        if row.verdict is Verdict.DIFFERENT:
-            detail = f"changed as announced, and no oracle says what is right; {row.detail}"
+        if self._before.record.evidence and not row.before_key.endswith("_step"):
+            return self._settled(row, before, after, claim)
+        return _unproved(row, before, after, claim, "no oracle says what is right")
+
+    def _settled(self, row: KeyVerdict, before: _Line, after: _Line, claim: KeyClaim) -> KeyVerdict:
+        """Return the verdict on a key whose true numbers follow from what the original did."""
+        try:
+            settled = self._settle(claim.before)
+        except UnprovedError as error:
+            return _unproved(row, before, after, claim, f"what is right is not known: {error}")
+        stages = {truth.stage for truth in settled.truths} - {"sanity"}
+        stage = "validate" if row.stage == "sanity" or not stages else row.stage
+        if stage not in stages:
+            stage = min(stages, default=stage)
+        claim = replace(claim, stage=stage, tolerance=_wider(claim.tolerance, TOLERANCE))
+        whole = row
+        if self._is_forked(claim):
+            # In training the key holds what the step gave, then what the epoch gives.
+            spots = _changed(before, after, claim.tolerance)
+            row = replace(row, before=_at(before, spots), after=_at(after, spots))
+            if not spots:
+                return _unproved(row, before, after, claim, "")
+        row = self._measured_by(row, claim, settled.truths, settled.truths, settled.how)
+        row = replace(row, before=whole.before, after=whole.after)
+        if row.verdict is not Verdict.WRONG:
+            return row
+        if self._weights_apart:
+            detail = f"the trainings went different ways; {row.detail}"
+            verdict = Verdict.CHANGED_TRAINING if self._weights_changed else Verdict.UNPROVED
+            return replace(row, verdict=verdict, detail=detail)
+        if not settled.sure:
+            detail = f"{row.detail}, unless samples count for more than one"
             return replace(row, verdict=Verdict.UNPROVED, detail=detail)
         return row
+
+    def _settle(self, key: str) -> Settled:
+        if key not in self._known_truths:
+            try:
+                self._known_truths[key] = settle(self._before.record, key)
+            except UnprovedError as error:
+                self._known_truths[key] = error
+        found = self._known_truths[key]
+        if isinstance(found, UnprovedError):
+            raise found
+        return found
+
+    def _is_forked(self, claim: KeyClaim) -> bool:
+        """Return whether Lightning logs the key also for the step and for the epoch apart."""
+        names = {f"{claim.before}_step", f"{claim.key}_step"}
+        return any(
+            key in names for lines in (self._before, self._after) for *_, key in lines.places
+        )
 
     def _trained(self, row: KeyVerdict) -> KeyVerdict:
         parted = row.verdict in (Verdict.DIFFERENT, Verdict.MISSING, Verdict.NEW)
@@ -573,6 +623,25 @@ class _Comparison:
             truths, truths_before = self._truths(claim, True), self._truths(claim, False)
         except OracleError as error:
             return replace(row, verdict=Verdict.FAILED, detail=str(error))
+        return self._measured_by(row, claim, truths, truths_before, "the oracle")
+
+    def _measured_by(
+        self,
+        row: KeyVerdict,
+        claim: KeyClaim,
+        truths: Sequence[Truth],
+        truths_before: Sequence[Truth],
+        oracle: str,
+    ) -> KeyVerdict:
+        """Return the verdict on a key whose true numbers are known.
+
+        Args:
+            row: the key.
+            claim: what must hold for it.
+            truths: the true numbers of the rewrite. ``truths_before``: of the original.
+            truths_before: the same where both sides see the same data with the same weights.
+            oracle: where they come from.
+        """
         new = _measured(row.after, truths, claim)
         old = _measured(row.before, truths_before, claim)
         row = replace(
@@ -587,7 +656,8 @@ class _Comparison:
         )
         if new.parted is not None:
             true = next(point for point in new.truths if point.order == new.parted.order)
-            detail = f"{_told(new.parted)} and the oracle says {_number(true.value)}"
+            says = "the oracle says" if oracle == "the oracle" else f"{oracle} is"
+            detail = f"{_told(new.parted)} and {says} {_number(true.value)}"
             return replace(row, verdict=Verdict.WRONG, detail=detail)
         if not new.truths or new.without:
             detail = f"no raw steps of stage {claim.stage} for {_count(new.without, 'point')}"
@@ -597,7 +667,7 @@ class _Comparison:
             first = silent[0]
             detail = f"nothing is logged in {_count(len(silent), 'epoch')}, first in {first.epoch}"
             return replace(row, verdict=Verdict.MISSING, detail=detail)
-        right = f"equals the oracle at {_count(len(new.truths), 'point')}"
+        right = f"equals {oracle} at {_count(len(new.truths), 'point')}"
         if claim.relation == "new":
             return replace(row, verdict=Verdict.ANNOUNCED, detail=f"{claim.reason}; {right}")
         if not old.truths:
@@ -631,6 +701,39 @@ def _preserved(row: KeyVerdict, before: _Line, after: _Line, tolerance: Toleranc
         told = "equal" if row.gap == 0 else f"within {row.tolerance}"
         return replace(row, detail=f"{told} at {_count(len(pairs), 'point')}")
     return _one_sided(row, before, after)
+
+
+def _unproved(
+    row: KeyVerdict, before: _Line, after: _Line, claim: KeyClaim, why: str
+) -> KeyVerdict:
+    """Return the verdict on a key that may change, where nothing says what it must become."""
+    row = _preserved(row, before, after, claim.tolerance)
+    if row.verdict is Verdict.SAME:
+        return replace(row, detail=f"{row.detail}; a fix has announced that it may change")
+    if row.verdict is Verdict.DIFFERENT:
+        detail = f"changed as announced, and {why}; {row.detail}"
+        return replace(row, verdict=Verdict.UNPROVED, detail=detail)
+    return row
+
+
+def _changed(before: _Line, after: _Line, tolerance: Tolerance) -> list[_Spot]:
+    """Return where the rewrite's number is not what the original logged there."""
+    return [
+        spot
+        for spot, point in after.items()
+        if spot not in before or not close(before[spot].value, point.value, tolerance)
+    ]
+
+
+def _at(line: _Line, spots: Iterable[_Spot]) -> tuple[Point, ...]:
+    return tuple(line[spot] for spot in spots if spot in line)
+
+
+def _wider(one: Tolerance, other: Tolerance) -> Tolerance:
+    absolute = max(one.absolute, other.absolute)
+    relative = max(one.relative, other.relative)
+    reasons = dict.fromkeys(reason for reason in (one.reason, other.reason) if reason)
+    return Tolerance(absolute, relative, "; ".join(reasons))
 
 
 def _one_sided(row: KeyVerdict, before: _Line, after: _Line) -> KeyVerdict:

@@ -300,6 +300,20 @@ def _steps(path: Path) -> Iterator[RawStep]:
             )
 
 
+def value_at(path: Path, offset: int) -> Any:
+    """Return a value that the recorder has written to a file, tensors as numpy arrays.
+
+    Raises:
+        LintmetricsError: there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return _value(_Plain(file).load())
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
+        raise LintmetricsError(f"{path}: {error}; record the training again") from error
+
+
 def _value(node: Sequence[Any]) -> Any:
     tag = node[0]
     if tag == "a":
