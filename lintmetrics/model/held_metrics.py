@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lintmetrics.model import hooks
+from lintmetrics.model import attribute_names, hooks
 from lintmetrics.model.epoch_hooks import STAGES, family
 from lintmetrics.model.flow import LightningClass, LogCall, LogContext, MetricUse
 from lintmetrics.model.values import Metric, options
@@ -290,6 +290,12 @@ def held_metrics(model: LightningClass) -> Sequence[HeldMetric]:
                     held.logs.append((call, context))
     known = model.__dict__["lm_held"] = list(found.values())
     return known
+
+
+def own_name(held: HeldMetric, stage: str) -> str:
+    """Return a free attribute name for the object that one stage gets for itself."""
+    plain = attribute_names.without_stage(held.attribute) or held.attribute
+    return attribute_names.attribute_for(plain, stage, held.cls)
 
 
 def _is_log(call: ast.Call) -> bool:
