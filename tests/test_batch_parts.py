@@ -79,6 +79,11 @@ x = torch.stack([s["x"] for s in batch])
 y = torch.tensor([s["y"] for s in batch])
 return {"longest": torch.tensor(max(s["n"] for s in batch)), "x": x, "y": y}
 """
+SPREAD = """
+x, y = zip(*batch)
+x, y = torch.stack(x), torch.stack(y)
+return {"spread": y.std(unbiased=False), "x": x, "y": y}
+"""
 SIZE = """
 out = {}
 out["size"] = torch.tensor([224, 224])
@@ -129,6 +134,7 @@ FOUND = [
     (TUPLE.format(names="x, y"), SECOND, "LM112", "y.size(0)"),
     (TUPLE.format(names="x, y"), TRANSPOSED, "LM112", "y.size(0)"),
     (KEYS, LENGTHS, "LM112", 'batch["x"].size(0)'),
+    (KEYS, SPREAD, "LM112", 'batch["x"].size(0)'),
     (KEYS, SIZE, "LM112", 'batch["x"].size(0)'),
     (TUPLE.format(names="x, offsets, y"), FLAT, "LM112", "y.size(0)"),
     (TUPLE.format(names="x, y"), PACKED, "LM112", "y.size(0)"),

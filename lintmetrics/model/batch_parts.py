@@ -187,7 +187,13 @@ _SAME = frozenset(
         *("contiguous", "clone", "detach", "cuda", "cpu", "pin_memory", "requires_grad_", "copy"),
     }
 )
-_REDUCED = frozenset(("max", "min", "sum", "mean", "numel", "prod", "amax", "amin"))
+_REDUCED = frozenset(
+    {
+        *("max", "min", "sum", "mean", "numel", "prod", "amax", "amin", "std", "var", "median"),
+        *("norm", "any", "all"),
+    }
+)
+_KEEP_NO_DIMENSION = frozenset(("unbiased", "correction", "ddof", "dtype"))
 _TENSOR_MAKERS = frozenset(
     {
         *("tensor", "as_tensor", "LongTensor", "FloatTensor", "IntTensor", "BoolTensor", "Tensor"),
@@ -723,7 +729,11 @@ class Reader:
             return UNKNOWN
         if name in _SAME:
             return holder
-        if name in _REDUCED and not call.args and not call.keywords:
+        if (
+            name in _REDUCED
+            and not call.args
+            and all(keyword.arg in _KEEP_NO_DIMENSION for keyword in call.keywords)
+        ):
             return replace(holder, counts=())
         if name == "item":
             return Plain("number")
