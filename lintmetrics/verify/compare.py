@@ -533,7 +533,8 @@ class _Comparison:
         whole = row
         if self._is_forked(claim):
             # In training the key holds what the step gave, then what the epoch gives.
-            spots = _changed(before, after, claim.tolerance)
+            steps = self._after.line(row.via, row.stage, f"{claim.key}_step")
+            spots = _changed(before, after, steps, claim.tolerance)
             row = replace(row, before=_at(before, spots), after=_at(after, spots))
             if not spots:
                 return _unproved(row, before, after, claim, "")
@@ -716,12 +717,14 @@ def _unproved(
     return row
 
 
-def _changed(before: _Line, after: _Line, tolerance: Tolerance) -> list[_Spot]:
-    """Return where the rewrite's number is not what the original logged there."""
+def _changed(before: _Line, after: _Line, steps: _Line, tolerance: Tolerance) -> list[_Spot]:
+    """Return where the rewrite's number is neither what the original logged nor that of a step."""
+    given = {(spot[:3], point.value) for spot, point in steps.items()}
     return [
         spot
         for spot, point in after.items()
-        if spot not in before or not close(before[spot].value, point.value, tolerance)
+        if (spot[:3], point.value) not in given
+        and (spot not in before or not close(before[spot].value, point.value, tolerance))
     ]
 
 

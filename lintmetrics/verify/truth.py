@@ -23,8 +23,7 @@ from lintmetrics.diagnostics import Diagnostic
 from lintmetrics.errors import LintmetricsError
 from lintmetrics.verify.case import Tolerance
 from lintmetrics.verify.oracle import Truth
-from lintmetrics.verify.record import Record, value_at
-from lintmetrics.verify.second_opinion import second_opinions
+from lintmetrics.verify.record import Record
 
 VARIABLE = "LINTMETRICS_TRUTH"
 """The environment variable that tells the recorder what to gather."""
@@ -159,7 +158,6 @@ class _Pass:
     line: Mapping[str, Any]
     key: str
     logged: float | None
-    folder: Path
 
     @property
     def in_steps(self) -> Sequence[float | None] | None:
@@ -241,9 +239,7 @@ def _passes(record: Record, key: str, asks: Sequence[Mapping[str, Any]]) -> list
     if len(set(moments)) < len(moments):
         raise UnprovedError("several loaders share the key")
     keys = {key, name}
-    return [
-        _Pass(line, name, _epoch_number(record, keys, line), Path(line["folder"])) for line in lines
-    ]
+    return [_Pass(line, name, _epoch_number(record, keys, line)) for line in lines]
 
 
 def _epoch_number(record: Record, keys: Container[str], line: Mapping[str, Any]) -> float | None:
@@ -331,7 +327,7 @@ def _metric_truth(passes: Sequence[_Pass], record: Record) -> Settled:
     if not _agree(results):
         raise UnprovedError("several metrics answer what is logged, and differ over the epoch")
     first = [found[(asked or names)[0]] for found in chosen]
-    confirmed = [_confirmed(answer, one.folder) for answer, one in zip(first, passes, strict=True)]
+    confirmed = [_confirmed(answer) for answer in first]
     label = first[0].label
     truths = tuple(one.truth(value) for one, value in zip(passes, results[0], strict=True))
     if all(found is not None for found in confirmed):
@@ -388,19 +384,14 @@ def _alike(one: Sequence[float | None], other: Sequence[float | None]) -> bool:
     )
 
 
-def _confirmed(answer: _Answer, folder: Path) -> tuple[str, float] | None:
+def _confirmed(answer: _Answer) -> tuple[str, float] | None:
     """Return what scikit-learn says, where it has an equal that agrees."""
-    value = answer.whole["values"][answer.path]
     if answer.label.startswith("sklearn."):
-        return answer.label.rpartition(".")[2], value
-    if "data" not in answer.whole or answer.path:
+        return answer.label.rpartition(".")[2], answer.whole["values"][answer.path]
+    if answer.path or "confirmed" not in answer.whole:
         return None
-    name, offset = answer.whole["data"]
-    data = value_at(folder / name, offset)
-    for name, other in second_opinions(answer.label, answer.whole["settings"], data):
-        if _near(value, other):
-            return name, other
-    return None
+    name, value = answer.whole["confirmed"]
+    return name, value
 
 
 # Means ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lintmetrics.model import batches, hooks
 from lintmetrics.model.flow import LightningClass, MetricUse
-from lintmetrics.model.values import Form, numbers, options
+from lintmetrics.model.values import Form, Metric, numbers, options
 from lintmetrics.rule import Consequence, Finding, Rule
 
 
@@ -72,7 +72,19 @@ class UnweightedMeanMetric(Rule):
                 node=use.node,
                 module=use.module,
                 detail=size,
+                keys=tuple(_keys(model, use)),
             )
+
+
+def _keys(model: LightningClass, use: MetricUse) -> Iterator[tuple[str, str]]:
+    """Yield the stages and keys under which the object, or what it computes, is logged."""
+    for call in model.log_calls:
+        for way in call.contexts:
+            held = [option.path for option in options(way.value) if isinstance(option, Metric)]
+            for number in numbers(way.value):
+                held += [origin.metric.path for origin in number.origins if origin.metric]
+            if use.metric.path in held:
+                yield way.stage, way.key or "*"
 
 
 def _is_batch_mean(use: MetricUse) -> bool:
