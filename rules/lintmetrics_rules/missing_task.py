@@ -82,7 +82,9 @@ def _of_call(call: MetricCall) -> Iterator[Finding]:
     task = f'task="{migration.task}"' if migration.task and not migration.blocked else "task="
     yield Finding(
         site,
-        f"{call.short} is {done} without task, which TorchMetrics 1.9 requires",
+        f"{call.short} is {done} without task, which TorchMetrics 1.9 requires"
+        if call.current == call.short
+        else f"{call.short} becomes {call.current}, which requires task in TorchMetrics 1.9",
         help=migration.blocked or f"say {task}",
         detail=call,
     )
