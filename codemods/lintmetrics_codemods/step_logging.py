@@ -19,7 +19,7 @@ from lintmetrics.edits import (
     comment_span,
     is_docstring,
 )
-from lintmetrics.model import attribute_names, batches
+from lintmetrics.model import attribute_names, batches, single_numbers
 from lintmetrics.model.creation import Place, first_fitting
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
@@ -37,7 +37,7 @@ from lintmetrics.model.epoch_hooks import (
     returns,
 )
 from lintmetrics.model.epoch_reductions import Column, Logged, Path, Reader, Reading, Term
-from lintmetrics.model.flow import BatchMean, LightningClass
+from lintmetrics.model.flow import BATCH_VALUE, BatchMean, LightningClass
 from lintmetrics.model.object_equivalents import MetricObject, as_integers, object_for
 from lintmetrics.model.step_outputs import (
     dataloader_parameter,
@@ -45,7 +45,18 @@ from lintmetrics.model.step_outputs import (
     is_tensor,
     may_be_none,
 )
-from lintmetrics.model.values import Metric
+from lintmetrics.model.values import (
+    UNKNOWN,
+    Elements,
+    Form,
+    Map,
+    Metric,
+    Number,
+    Seq,
+    Value,
+    merge,
+    options,
+)
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree
@@ -54,6 +65,8 @@ _TENSOR_ENDS = ("detach", "cpu", "numpy", "item", "tolist", "cuda", "clone", "da
 _CHEAP = ("float", "long", "int", "bool", "squeeze", "unsqueeze", "view", "reshape", "flatten")
 _OFF_DEVICE = ("cpu", "numpy", "item", "tolist")
 _SANITY = ("sanity_checking", "running_sanity_check")
+# A running total of vectors is a vector, and self.log took none of them in Lightning 1 either.
+_OF_ONE_NUMBER = ("sum", "first", "statistics.mean", "statistics.fmean")
 _PRAGMA = re.compile(r"#\s*(?:type:|noqa|pylint:|pyright:|mypy:|fmt:)")
 
 
@@ -615,7 +628,10 @@ class _Move:
         if self._already(item.key):
             self.notes.append(f"{self.stage.step} already logs {shown}")
             return
+        reduced = self._reduced(item, source)
         value = self._column(item.term.column, source, on_device=False)
+        if reduced:
+            value = f"{value}.mean()" if item.term.column.atomic else f"({value}).mean()"
         options = self._options(item, False)
         size = batches.in_step(self.cls, source.step)
         if size.inference in ("wrong", "fails"):
@@ -628,6 +644,79 @@ class _Move:
                 "the size of one piece for its own; tell self.log the batch_size by hand"
             )
         self.lines += _call_lines("self.log", [key, value, *options])
+
+    def _reduced(self, item: Logged, source: _Source) -> bool:
+        """Tell whether the value of one batch must be reduced, so that ``self.log`` can take it.
+
+        The mean of stacked tensors, which are all of one shape, is the mean of their means.
+        """
+        term = item.term
+        if term.by in _OF_ONE_NUMBER or self._is_one_number(term.column, source):
+            return False
+        if term.by in ("torch.stack", "torch.vstack"):
+            return True
+        shown = self._shown(term.column, source)
+        ends = _bare(shown)[1] if shown is not None else []
+        if set(ends) & {"numpy", "cpu", "detach"} and "tolist" not in ends and _is_mean(term.by):
+            return True
+        named = [str(p) for path in term.column.paths for p in path]
+        named += [self.module.source.segment(item.key), ast.unparse(shown) if shown else ""]
+        plain = all(
+            not isinstance(option, (Seq, Map, Elements))
+            and not (isinstance(option, Number) and option.form in (Form.FLAGS, Form.OTHER))
+            for option in options(self._value_of(term.column, source))
+        )
+        if plain and "tolist" not in ends and any(BATCH_VALUE.search(name) for name in named):
+            return False
+        line = getattr(term.node, "lineno", self.hook.lineno)
+        raise CannotEdit(
+            f"whether a batch gives one number to the mean at line {line} cannot be told; log the "
+            "batch value in the step by hand"
+        )
+
+    def _value_of(self, column: Column, source: _Source) -> Value:
+        """Return what is known of the part of the step's output that a column is."""
+        if isinstance(source.statement, ast.Return):
+            value = self.model.returned.get(self.stage.step, UNKNOWN)
+        else:
+            call = _call_of(source.statement)
+            value = merge([a.value for a in self.model.appends if a.node is call])
+        if len(column.pieces) != 1 or isinstance(column.pieces[0], str):
+            return UNKNOWN
+        path = column.pieces[0]
+        if self.stage is TRAINING and path == ("loss",) and not isinstance(value, Map):
+            path = ()
+        return single_numbers.part_of(value, path)
+
+    def _shown(self, column: Column, source: _Source) -> ast.expr | None:
+        """Return the expression of the step that a column is, where it is one."""
+        if len(column.pieces) != 1 or isinstance(column.pieces[0], str):
+            return None
+        path = column.pieces[0]
+        if self.stage is TRAINING and not is_mapping(source.step, source.value):
+            path = ()
+        part, rest = _part(source.value, path)
+        if part is None and path and (above := self._above(source)) is not None:
+            part, rest = _part(above, path)
+        return None if rest else part
+
+    def _is_one_number(self, column: Column, source: _Source) -> bool:
+        """Tell whether what a batch gives is surely one number."""
+        last = column.pieces[-1]
+        if isinstance(last, str):
+            return last.endswith((".mean()", ".sum()", ".max()", ".min()"))
+        if single_numbers.is_one_number(self._value_of(column, source)):
+            return True
+        step, shown = source.step, self._shown(column, source)
+        if shown is not None:
+            inner, ends = _bare(shown)
+            made = inner.func if isinstance(inner, ast.Call) else None
+            if "item" in ends or (isinstance(made, ast.Name) and made.id in ("float", "int")):
+                return True
+            if isinstance(inner, ast.Name) and single_numbers.is_logged_in(step, inner.id):
+                return True
+            return single_numbers.is_made_as_loss(self.cls, step, inner)
+        return last == ("loss",) and single_numbers.is_made_as_loss(self.cls, step, source.value)
 
     def _write_metric(self, item: Logged, key: str, source: _Source) -> None:
         if self._already(item.key):
@@ -733,6 +822,16 @@ class _Move:
 
     def _displayed(self, source: _Source, path: Path) -> ast.expr | None:
         """Return what a dict that was made just before has at a path, where it has a name."""
+        above = self._above(source)
+        if above is None or not isinstance(source.value, ast.Name):
+            return None
+        part, rest = _part(above, path)
+        if part is None or rest or not _is_plain(part) or _reads(part, source.value.id):
+            return None  # In `loss = {"loss": loss}` the name is the dict's from then on.
+        return part
+
+    def _above(self, source: _Source) -> ast.expr | None:
+        """Return the dict or tuple that the output was given as its only name just before."""
         block = block_of(self.module, source.statement)
         index = block.index(source.statement)
         above = block[index - 1] if index else None
@@ -744,10 +843,7 @@ class _Move:
             and isinstance(above.value, (ast.Dict, ast.Tuple))
         ):
             return None
-        part, rest = _part(above.value, path)
-        if part is None or rest or not _is_plain(part) or _reads(part, source.value.id):
-            return None  # In `loss = {"loss": loss}` the name is the dict's from then on.
-        return part
+        return above.value
 
     def _named(self, expr: ast.expr, path: Path, source: _Source) -> str:
         text = self.module.source.segment(expr)
@@ -1070,6 +1166,11 @@ def _bare(expr: ast.expr) -> tuple[ast.expr, list[str]]:
         ends.append(expr.func.attr)
         expr = expr.func.value
     return expr, ends
+
+
+def _is_mean(by: str) -> bool:
+    """Tell whether batches were joined by a function whose mean is over all that they hold."""
+    return by not in ("cat", "sum of all")
 
 
 def _is_plain(expr: ast.expr) -> bool:

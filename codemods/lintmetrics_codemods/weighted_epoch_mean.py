@@ -14,6 +14,7 @@ from lintmetrics.model import batches
 from lintmetrics.model.epoch_hooks import extra_parameters
 from lintmetrics.model.flow import BatchMean, LightningClass
 from lintmetrics.model.output_dicts import OutputDict, OutputDicts
+from lintmetrics.model.step_outputs import assignments
 from lintmetrics.model.values import Form, numbers
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
@@ -110,6 +111,7 @@ class _Weighing:
         )
         found = OutputDicts(self.owner, self.method, first.outputs, keyed)
         for output in found.made.values():
+            self._require_numbers(output)
             self._add_size(output)
         self._weigh()
         for module, hook in found.removed_hooks:
@@ -166,6 +168,22 @@ class _Weighing:
             _BATCH_VALUE.search(key) and not _COUNTED.search(key)
             for key in self._spelled_keys(keys, node)
         )
+
+    def _require_numbers(self, output: OutputDict) -> None:
+        """Raise where a step gives a list for what is averaged, which a factor would repeat."""
+        wanted = [
+            key.value
+            for shape in self.shapes
+            for key in self._keys(shape) or ()
+            if isinstance(key, ast.Constant)
+        ]
+        for key, value in zip(output.node.keys, output.node.values, strict=True):
+            named = isinstance(key, ast.Constant) and key.value in wanted
+            if (named or not wanted) and _may_be_list(output.function, value):
+                raise CannotEdit(
+                    f"`{output.module.source.segment(value)}` at line {value.lineno} is a list; "
+                    "weigh the mean with the batch sizes by hand"
+                )
 
     def _keys(self, shape: _Shape) -> list[ast.expr] | None:
         """Return the keys by which the outputs are asked for what is averaged."""
@@ -429,6 +447,21 @@ class _Weighing:
             )
         _require_known(module, output, size.expression)
         _add_entry(self.editor, module, node, f'"{_KEY}": {size.expression}')
+
+
+def _may_be_list(function: FunctionNode, value: ast.expr) -> bool:
+    """Tell whether a value of a step is, or may be, a Python list."""
+    if isinstance(value, ast.Name):
+        return any(
+            found is not None and not isinstance(found, ast.Name) and _may_be_list(function, found)
+            for found in assignments(function, value.id)
+        )
+    if isinstance(value, ast.Call):
+        func = value.func
+        return (isinstance(func, ast.Attribute) and func.attr == "tolist") or (
+            isinstance(func, ast.Name) and func.id in ("list", "tuple", "sorted")
+        )
+    return isinstance(value, (ast.List, ast.Tuple, ast.ListComp))
 
 
 def _require_known(module: Module, output: OutputDict, expression: str) -> None:

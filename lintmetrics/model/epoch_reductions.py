@@ -52,6 +52,9 @@ class Term:
         metric: the object that gives the number; ``preds``, ``target``: what updates it.
         held: how the module names the object, where it has it already.
         items: key, its node, and term, for ``record``.
+        by: what joins the values of the batches, for ``stacked`` and ``mean``: the function's
+            name, ``sum`` for the operator, ``cat``, or ``first`` for a mean over the first
+            dimension only, which leaves the others as they are.
     """
 
     kind: str
@@ -62,10 +65,11 @@ class Term:
     items: tuple[tuple[str, ast.expr, Term | None], ...] = ()
     node: ast.AST | None = None
     held: str = ""
+    by: str = ""
 
     def having(self, kind: str) -> Term:
         """Return the same column as another kind."""
-        return Term(kind, self.column, node=self.node)
+        return Term(kind, self.column, node=self.node, by=self.by)
 
 
 OUTPUTS = Term("outputs")
@@ -360,7 +364,7 @@ class Reader:
         total = self._names.get(node.target.id)
         if total is None or total.kind != "summed" or not self._counts(node.value):
             return False
-        self._names[node.target.id] = Term("mean", total.column, node=node)
+        self._names[node.target.id] = Term("mean", total.column, node=node, by="sum")
         return True
 
     def _describe(self, node: ast.stmt) -> str:
@@ -576,11 +580,12 @@ class Reader:
             return None
         left = node.left
         summed: Term | None = None
+        name: str | None = ""
         if isinstance(left, ast.Name):
             total = self.term(left)
-            return (
-                Term("mean", total.column, node=node) if total and total.kind == "summed" else None
-            )
+            if total is None or total.kind != "summed":
+                return None
+            return Term("mean", total.column, node=node, by="sum")
         if isinstance(left, ast.Call) and len(left.args) == 1 and not left.keywords:
             name = self._module.qualified(left.func) or getattr(left.func, "id", "")
             if name in ("sum", "torch.sum", "numpy.sum"):
@@ -590,7 +595,8 @@ class Reader:
         if summed is None or not (summed.kind in ("rows", "stacked") or summed is OUTPUTS):
             return None
         column = Column(((),)) if summed is OUTPUTS else summed.column
-        return Term("mean", column, node=node)
+        by = "sum" if name == "sum" and summed.kind != "stacked" else "sum of all"
+        return Term("mean", column, node=node, by=by)
 
     def _call(self, node: ast.Call) -> Term | None:
         func = node.func
@@ -608,7 +614,7 @@ class Reader:
             if known is not None:
                 return known
         if name in ("statistics.mean", "statistics.fmean") and first is not None:
-            return self._mean(first, node)
+            return self._mean(first, node, name)
         if isinstance(func, ast.Call) and first is not None:
             layer = self._module.qualified(func.func) or ""
             if (
@@ -653,13 +659,14 @@ class Reader:
             return None
         return replace(found, node=node)
 
-    def _mean(self, term: Term, node: ast.expr) -> Term | None:
+    def _mean(self, term: Term, node: ast.expr, by: str) -> Term | None:
+        by = term.by if term.kind == "stacked" and by != "first" else by
         if term is OUTPUTS:
-            return Term("mean", Column(((),)), node=node)
+            return Term("mean", Column(((),)), node=node, by=by)
         if term.kind in ("rows", "stacked"):
-            return Term("mean", term.column, node=node)
+            return Term("mean", term.column, node=node, by=by)
         if term.kind == "whole" and id(node) in self._batch_means:
-            return Term("mean", term.column, node=node)
+            return Term("mean", term.column, node=node, by="cat")
         if term.kind == "whole":
             mean = MetricObject("torchmetrics.MeanMetric")
             return Term("metric", metric=mean, preds=term.column, node=node)
@@ -676,9 +683,10 @@ class Reader:
             if first.kind == "whole":
                 return first
             column = Column(((),)) if first is OUTPUTS else first.column
-            return Term("stacked", column, node=node) if over_batches else None
+            by = first.by if first.kind == "stacked" else name
+            return Term("stacked", column, node=node, by=by) if over_batches else None
         if short in ("mean", "nanmean") and over_batches and len(node.args) == 1:
-            return self._mean(first, node)
+            return self._mean(first, node, name if _dimension(node, 1) is None else "first")
         if name == "numpy.argmax" and first.kind == "whole":
             dim = _dimension(node, 1)
             if dim in (None, 0):
@@ -711,7 +719,7 @@ class Reader:
             return self._wrapped(owner, node, func.value) if not node.keywords else None
         if name in ("mean", "nanmean"):
             if _dimension(node, 0) in (None, 0) and len(node.args) <= 1:
-                return self._mean(owner, node)
+                return self._mean(owner, node, "" if _dimension(node, 0) is None else "first")
             return None
         if owner.kind not in ("whole", "item"):
             return None

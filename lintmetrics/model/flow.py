@@ -18,9 +18,11 @@ from typing import Any
 
 from lintmetrics.edits import FunctionNode, default_of
 from lintmetrics.model import hooks, operations
+from lintmetrics.model.trails import attribute_value
 from lintmetrics.model.values import (
     UNKNOWN,
     Callee,
+    Component,
     Const,
     Elements,
     Form,
@@ -50,11 +52,13 @@ _BUDGET = 100_000  # Expressions looked at for one hook,
 _TOTAL = 300_000  # and for all hooks of a class.
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11.
 _LOSS = re.compile(r"loss|objective|criterion|(?:^|[_/.\-])(?:nll|kld?|elbo)(?:$|[_/.\-])", re.I)
-_BATCH_VALUE = re.compile(r"loss|acc|nll|elbo|perplexity|iou|dice|error", re.I)
+BATCH_VALUE = re.compile(r"loss|acc|nll|elbo|perplexity|iou|dice|error", re.I)
 # A value that is multiplied by the size of its batch has as many votes as samples.
 _WEIGHTED = re.compile(r"\*\s*\w+\[[\"'](?:batch_size|bsz?|num_samples)[\"']\]")
 _ZIP = Named("builtins.zip")
 _PARTIAL = Named("functools.partial")
+_RATIOS = frozenset(("ratio of counts", "ratio of sums", "ratio of means", "square root"))
+_SHORT = 250  # Nodes of a function.
 _STEP_OUTPUTS = {
     f"{stage}_step": f"{stage}_step_outputs" for stage in ("training", "validation", "test")
 }
@@ -256,10 +260,11 @@ class BatchMean:
             return False
         entry = self.origin.entry
         if entry is not None:
-            return entry not in (Form.HITS, Form.COUNT, Form.FLAGS)
+            # A short batch adds less to a sum or to a count, so each sample has its vote.
+            return entry not in (Form.HITS, Form.COUNT, Form.FLAGS, Form.SUM)
         # What the step gives is not known: it stacks like one number, or has the name of one.
         text = self.origin.module.source.segment(self.origin.node)
-        return "stack(" in text or _BATCH_VALUE.search(text) is not None
+        return "stack(" in text or BATCH_VALUE.search(text) is not None
 
 
 class _Return(Exception):
@@ -887,6 +892,8 @@ class LightningClass:
             return self._attribute_of_self(node.attr)
         if isinstance(owner, SuperValue):
             return UNKNOWN
+        if isinstance(owner, Component):
+            return _part_of(owner, node.attr)
         if isinstance(owner, Named):
             return (
                 self._symbol(frame, node) if _is_chain(node) else Named(f"{owner.name}.{node.attr}")
@@ -1155,6 +1162,8 @@ class LightningClass:
             return operations.opaque(arguments, keywords)
         if isinstance(target, Metric):
             return self._use(frame, node, target, "forward", arguments)
+        if isinstance(target, Component):
+            return self._call_component(target, arguments, keywords)
         if isinstance(target, Partial):
             return self._call_partial(frame, node, target, arguments, keywords)
         if target == _PARTIAL and arguments:
@@ -1173,6 +1182,21 @@ class LightningClass:
                 return made
             return operations.call(target.name, node, frame.module, arguments, keywords)
         return operations.call_object(target, node, frame.module, arguments, keywords)
+
+    def _call_component(
+        self, target: Component, arguments: list[Value], keywords: dict[str, Value]
+    ) -> Value:
+        """Return what an object of the project makes of its inputs, where that is a root or a
+        ratio; other losses are what their author calls them."""
+        forward = target.cls.lookup("forward")
+        assert forward is not None
+        value = self._enter(forward, [target, *arguments], dict(keywords), False)
+        is_loss = "loss" in target.cls.node.name.lower()
+        if isinstance(value, Number):
+            told = {o.name for o in value.origins if o.kind == "formula"}
+            if told == {"square root"} or (told and not is_loss and told <= _RATIOS):
+                return value
+        return operations.opaque(arguments, keywords)
 
     def _call_partial(
         self,
@@ -1220,6 +1244,8 @@ class LightningClass:
         if isinstance(symbol, ClassInfo):
             if symbol.is_kind("Metric"):
                 return Metric(symbol.name, node, frame.module, custom=symbol)
+            if _is_formula(symbol):
+                return Component(symbol)
             return operations.opaque(arguments, keywords, data_only=True)
         return operations.construct(name, node, frame.module, arguments, keywords)
 
@@ -1364,6 +1390,29 @@ class LightningClass:
             return None
 
         return level("on_step", step), level("on_epoch", epoch)
+
+
+def _is_formula(cls: ClassInfo) -> bool:
+    """Tell whether the objects of a class are called with predictions and targets, and are short
+    enough to be worth following: networks are not."""
+    forward = cls.lookup("forward") if cls.is_kind("nn.Module") else None
+    if forward is None or cls.is_lightning or not 3 <= len(forward.node.args.args) <= 5:
+        return False
+    return len(subtree(forward.node)) <= _SHORT
+
+
+def _part_of(owner: Component, name: str) -> Value:
+    """Return what an object holds under a name: a loss of torch, or a constant."""
+    held = attribute_value(owner.cls, name)
+    if held is None:
+        return UNKNOWN
+    node, module = held
+    if isinstance(node, ast.Constant):
+        return Const(node.value)
+    dotted = module.qualified(node.func) if isinstance(node, ast.Call) else None
+    if not isinstance(node, ast.Call) or not (dotted or "").startswith("torch.nn."):
+        return UNKNOWN
+    return operations.construct(dotted or "", node, module, [], {}) or UNKNOWN
 
 
 def _makes_metrics(target: Callee) -> bool:

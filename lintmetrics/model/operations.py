@@ -36,7 +36,7 @@ _SAME = frozenset(
     (
         *("item", "detach", "cpu", "cuda", "to", "float", "double", "half", "bfloat16", "long"),
         *("int", "type", "clone", "numpy", "tolist", "contiguous", "view", "reshape", "squeeze"),
-        *("unsqueeze", "flatten", "type_as", "requires_grad_", "bool", "expand", "expand_as"),
+        *("unsqueeze", "flatten", "type_as", "requires_grad_", "bool"),
         *("transpose", "permute", "round", "clamp", "nan_to_num", "ravel", "astype", "copy"),
         *("data_ptr", "masked_fill"),
     )
@@ -183,6 +183,8 @@ def _add(left: Number, right: Number) -> Number:
         return Number(Form.DATA if left.form is Form.FLAGS else left.form, origins)
     if Form.DATA in (left.form, right.form):
         return Number(Form.DATA, _mixed(left, right))
+    if {left.form, right.form} == {Form.HITS, Form.SUM}:
+        return Number(Form.SUM, origins)
     if Form.HITS in (left.form, right.form) and Form.COUNT in (left.form, right.form):
         return Number(Form.HITS, origins, max(left.terms, right.terms) + 1)
     return Number(Form.OTHER, _mixed(left, right))
@@ -275,7 +277,7 @@ def _divided(left: Value, right: Value, node: ast.expr, module: Module) -> Value
     if left.form is Form.MEAN and right.form is Form.MEAN:
         own = Origin("formula", "ratio of means", node, module, "no")
         return Number(Form.OTHER, _union(origins, [own]))
-    if left.form is right.form is Form.SUM:
+    if {left.form, right.form} <= {Form.SUM, Form.HITS}:
         own = Origin("formula", "ratio of sums", node, module, "weighted", "the denominator")
         return Number(Form.RATIO, _union(origins, [own]))
     if Form.DATA in (left.form, right.form) or Form.FLAGS in (left.form, right.form):
