@@ -204,6 +204,13 @@ class Instance(Value):
 
 
 @dataclass(frozen=True)
+class Component(Value):
+    """An object of a class of the project that makes one number of its inputs, as a loss does."""
+
+    cls: ClassInfo
+
+
+@dataclass(frozen=True)
 class Callee(Value):
     """A function of the project, bound to the module (``bound``) or free.
 
