@@ -17,6 +17,7 @@ import pytest
 
 from lintmetrics.report.terminal import Paint
 from lintmetrics.verify.record import Moment, Point
+from lintmetrics.verify.report import markdown
 from lintmetrics.verify.report.machine import to_json
 from lintmetrics.verify.report.terminal import line, table
 from lintmetrics.verify.verdict import KeyVerdict, Proof, Side, Verdict
@@ -126,14 +127,22 @@ def _hostile() -> Proof:
 
 def test_each_case_is_one_line_with_what_a_reader_asks_first() -> None:
     out = table([GOOD, BAD], Paint(False)).splitlines()
-    assert out[0].split() == [
-        "case", "relation", "keys", "compared", "largest", "gap", "verdict",
+    assert re.split(r"  +", out[0]) == [
+        "case", "relation", "keys", "compared", "largest gap", "original off by", "verdict",
     ]  # fmt: skip
     assert re.split(r"  +", out[1]) == [
-        "averaged_batch_value", "corrects, preserves", "2", "9", "0", "corrected",
+        "averaged_batch_value", "corrects, preserves", "2", "9", "0", "0.1", "corrected",
     ]  # fmt: skip
     assert out[2].endswith("wrong")
     assert "Not proved: 1 of 2 cases" in out[-1]
+
+
+def test_what_the_original_does_today_is_told() -> None:
+    out = table([GOOD, BAD], Paint(False))
+    assert "  averaged_batch_value  silently different: val_f1 is 0.859 and is truly 0.963" in out
+    cells = markdown.table([GOOD]).splitlines()[2].split(" | ")
+    assert cells[-2:] == ["0.1", "silently different: val\\_f1 is 0.859 and is truly 0.963 |"]
+    assert len(markdown.table([_hostile()]).splitlines()) == 3
 
 
 def test_only_what_does_not_hold_is_told_key_by_key() -> None:

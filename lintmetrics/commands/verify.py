@@ -221,7 +221,8 @@ def _prove_cases(
     from lintmetrics.verify.report import terminal
 
     if not quiet:
-        tell(f"lintmetrics: this runs code: before.py and after.py of {len(cases)} cases")
+        many = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+        tell(f"lintmetrics: this runs code: before.py and after.py of {many}")
     accelerators = dict.fromkeys(("cpu", how.accelerator or "cpu"))
     processes = dict.fromkeys((1, how.processes))
     proofs = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lintmetrics.verify.report import summary
-from lintmetrics.verify.verdict import Proof, Verdict
+from lintmetrics.verify.verdict import Proof
 
 _HEAD = ("case", "relation", "keys", "compared", "largest gap", "verdict")
-_MISSED = "the original missed it by"
+_MISSED = "original off by"
 _TODAY = "the unmodified original on today's Lightning"
 
 
@@ -25,7 +25,7 @@ def table(proofs: Sequence[Proof]) -> str:
 
 def _cells(proof: Proof) -> tuple[str, ...]:
     rows = summary.metrics(proof)
-    missed = max((row.before_gap for row in rows), default=0.0)
+    missed = summary.missed(proof)
     cells = (
         summary.title(proof),
         summary.relations(proof),
@@ -33,7 +33,7 @@ def _cells(proof: Proof) -> tuple[str, ...]:
         str(summary.compared(proof)),
         summary.gap(summary.widest(proof)) if summary.compared(proof) else "–",
         proof.verdict.value,
-        summary.gap(missed) if missed and proof.verdict is not Verdict.FAILED else "–",
+        summary.gap(missed) if missed else "–",
         proof.original_today or "–",
     )
     return tuple(_escaped(cell) for cell in cells)

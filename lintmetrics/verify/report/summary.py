@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lintmetrics.verify.record import Point
-from lintmetrics.verify.verdict import KeyVerdict, Proof, Side
+from lintmetrics.verify.verdict import KeyVerdict, Proof, Side, Verdict
 
 WEIGHTS = "weights"
 
@@ -70,6 +70,13 @@ def compared(proof: Proof) -> int:
 def widest(proof: Proof) -> float:
     """Return the largest gap of all keys."""
     return max((row.gap for row in metrics(proof)), default=0.0)
+
+
+def missed(proof: Proof) -> float:
+    """Return by how much the original was off at most, where there is a true number to tell."""
+    if proof.verdict is Verdict.FAILED:
+        return 0.0
+    return max((row.before_gap for row in metrics(proof)), default=0.0)
 
 
 def failed_sides(proof: Proof) -> list[Side]:

@@ -9,8 +9,8 @@ from lintmetrics.report.terminal import Paint, printable
 from lintmetrics.verify.report import summary
 from lintmetrics.verify.verdict import KeyVerdict, Proof, Verdict
 
-_HEAD = ("case", "relation", "keys", "compared", "largest gap", "verdict")
-_RIGHT = ("keys", "compared", "largest gap")
+_HEAD = ("case", "relation", "keys", "compared", "largest gap", "original off by", "verdict")
+_RIGHT = ("keys", "compared", "largest gap", "original off by")
 _WIDEST_NAME = 48
 _LONGEST_TEXT = 400
 
@@ -30,14 +30,23 @@ def table(proofs: Sequence[Proof], paint: Paint) -> str:
         out.append(f"{line}  {paint(_style(proof.verdict), row[-1])}")
     for proof in proofs:
         out += _broken(proof, paint)
+    tried = [proof for proof in proofs if proof.original_today]
+    if tried:
+        out += ["", paint("label", "What the unmodified original does on today's Lightning")]
+        width = max(_width(_cut(proof.name, _WIDEST_NAME)) for proof in tried)
+        for proof in tried:
+            name = _cut(proof.name, _WIDEST_NAME)
+            blank = " " * (width - _width(name))
+            out.append(f"  {name}{blank}  {_cut(proof.original_today, _LONGEST_TEXT)}")
     out += ["", _total(proofs, paint)]
     return "\n".join(out) + "\n"
 
 
 def line(proof: Proof, paint: Paint) -> str:
     """Return one line on one proof, for a run that tells of each case when it is done."""
-    name, relation, keys, compared, gap, verdict = _cells(proof)
-    told = f"{name}: {relation or 'nothing'}, {keys} keys, {compared} compared, largest gap {gap}: "
+    name, relation, keys, compared, gap, missed, verdict = _cells(proof)
+    told = f"{name}: {relation or 'nothing'}, {keys} keys, {compared} compared, largest gap {gap}"
+    told += f", original off by {missed}: " if summary.missed(proof) else ": "
     return told + paint(_style(proof.verdict), verdict)
 
 
@@ -48,6 +57,7 @@ def _cells(proof: Proof) -> tuple[str, ...]:
         str(summary.key_count(summary.metrics(proof))),
         str(summary.compared(proof)),
         summary.gap(summary.widest(proof)) if summary.compared(proof) else "–",
+        summary.gap(summary.missed(proof)) if summary.missed(proof) else "–",
         proof.verdict.value,
     )
 
