@@ -18,7 +18,7 @@ from lintmetrics.verify.case import Case, KeyClaim, Tolerance
 from lintmetrics.verify.differences import explained, lightning_version
 from lintmetrics.verify.oracle import OracleError, Truth
 from lintmetrics.verify.record import STAGES, VIAS, Point, Record, Weights
-from lintmetrics.verify.truth import TOLERANCE, Settled, UnprovedError, settle
+from lintmetrics.verify.truth import TOLERANCE, Settled, UnprovedError, is_meant, is_named, settle
 from lintmetrics.verify.verdict import KeyVerdict, Side, Verdict
 
 DEFAULT_VIAS = ("logger", "callback", "direct")
@@ -102,7 +102,7 @@ def compare(
             corrected and has none is measured by what ``truth`` makes of the original's evidence.
         vias: the ways out that are compared.
     """
-    asked = _claims(claims)
+    asked = _meant(_claims(claims), before)
     weights = _weights(before, after, asked.changed_weights)
     comparison = _Comparison(
         asked,
@@ -521,6 +521,10 @@ class _Comparison:
 
     def _settled(self, row: KeyVerdict, before: _Line, after: _Line, claim: KeyClaim) -> KeyVerdict:
         """Return the verdict on a key whose true numbers follow from what the original did."""
+        if not is_named(self._before.record, claim.before):
+            same = _preserved(row, before, after, claim.tolerance)
+            if same.verdict is Verdict.SAME:
+                return same
         try:
             settled = self._settle(claim.before)
         except UnprovedError as error:
@@ -686,6 +690,22 @@ def _claims(claims: Case | Claims) -> Claims:
     if isinstance(claims, Claims):
         return claims
     return Claims(claims.keys, closed=True, changed_weights=claims.changed_weights)
+
+
+def _meant(claims: Claims, before: Record) -> Claims:
+    """Return claims without those of fixes that do not know their keys, and cannot mean these."""
+    if not before.evidence:
+        return claims
+    version = lightning_version(before.environment)
+    keys = {}
+    for name, claim in claims.keys.items():
+        if claim.relation == "corrects" and not claim.oracle and not is_named(before, claim.before):
+            if any(explained("own", name, via, stage, version) for via in VIAS for stage in STAGES):
+                continue
+            if not is_meant(before, claim.before):
+                claim = replace(claim, relation="preserves")
+        keys[name] = claim
+    return replace(claims, keys=keys)
 
 
 def _preserved(row: KeyVerdict, before: _Line, after: _Line, tolerance: Tolerance) -> KeyVerdict:

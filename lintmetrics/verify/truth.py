@@ -111,7 +111,7 @@ def settle(record: Record, key: str) -> Settled:
         UnprovedError: nothing was asked about the key, what was logged is not what a metric
             answered, sizes of batches are not known, a metric was given too much, and such.
     """
-    asks = [one for line in record.evidence for one in line.get("wanted", ()) if _meets(one, key)]
+    asks = _asks(record, key)
     if not asks:
         raise UnprovedError("no finding that has a true number speaks of it")
     passes = _passes(record, key, asks)
@@ -127,13 +127,40 @@ _METRICS = frozenset({"LM101", "LM102", "LM103"})
 _LOADER = re.compile(r"/dataloader_idx_(\d+)$")
 
 
-def _meets(ask: Mapping[str, Any], key: str) -> bool:
-    names = _names(key)
-    return any(
-        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL)
-        for _, pattern in ask["keys"]
-        for name in names
-    )
+def is_named(record: Record, key: str) -> bool:
+    """Return whether a finding speaks of a key by its name, and not as one of unknown keys."""
+    patterns = (pattern for one in _asks(record, key) for _, pattern in one["keys"])
+    return any("*" not in pattern for pattern in patterns if _fits(pattern, key))
+
+
+def is_meant(record: Record, key: str) -> bool:
+    """Return whether a finding may speak of a key.
+
+    One whose key is not known, such as that of a collection of metrics, may speak of every key that
+    the original logs in its stage.
+    """
+    asks = _asks(record, key)
+    if not asks or is_named(record, key):
+        return True
+    stages = {stage for one in asks for stage, pattern in one["keys"] if _fits(pattern, key)}
+    return any(point.key == key and {point.at.stage, "*"} & stages for point in record.points)
+
+
+def _asks(record: Record, key: str) -> list[Mapping[str, Any]]:
+    """Return what was asked about a key, by those findings that name it best."""
+    best: dict[int, list[Mapping[str, Any]]] = {}
+    for line in record.evidence:
+        for one in line.get("wanted", ()):
+            fits = [pattern for _, pattern in one["keys"] if _fits(pattern, key)]
+            if fits:
+                known = max(len(pattern.replace("*", "")) for pattern in fits)
+                best.setdefault(known, []).append(one)
+    return best[max(best)] if best else []
+
+
+def _fits(pattern: str, key: str) -> bool:
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    return any(re.fullmatch(expression, name, re.DOTALL) for name in _names(key))
 
 
 def _names(key: str) -> tuple[str, ...]:
@@ -211,7 +238,7 @@ def _agree(results: Sequence[Sequence[float]]) -> bool:
 
 
 def _passes(record: Record, key: str, asks: Sequence[Mapping[str, Any]]) -> list[_Pass]:
-    stages = {stage for one in asks for stage, _ in one["keys"]}
+    stages = {stage for one in asks for stage, pattern in one["keys"] if _fits(pattern, key)}
     found = _LOADER.search(key)
     loader = int(found[1]) if found else None
     lines = [
