@@ -227,3 +227,71 @@ def test_several_dataloaders_are_told_apart_by_a_person(tmp_path: Path) -> None:
     before, after = fixed(tmp_path, text)
     assert after == dedent(text)
     assert "told its dataloader" in before[0].blocked
+
+
+def test_sums_of_what_is_worked_out_from_one_batch_are_not_gathered(tmp_path: Path) -> None:
+    # The spread around the mean of a batch does not add up to the spread around that of the epoch.
+    lines = """
+    residual = ((y - p) ** 2).sum()
+    spread = ((y - y.mean()) ** 2).sum()
+    self.log("val_r2", 1 - residual / spread)
+    """
+    text = model(step(lines))
+    before, after = fixed(tmp_path, text)
+    assert after == dedent(text)
+    (only,) = before
+    assert only.code == "LM104"
+    assert "y.mean() at line" in only.blocked
+    assert "torchmetrics.R2Score" in only.blocked
+
+
+def test_a_soft_dice_that_is_logged_as_a_metric_is_one_of_the_epoch(tmp_path: Path) -> None:
+    lines = """
+    dice = 2 * (p * y).sum() / (p.sum() + y.sum() + EPS)
+    self.log("val_loss", 1 - dice)
+    self.log("val_dice", dice)
+    """
+    before, after = fixed(tmp_path, model(step(lines)))
+    assert [item.message[:10] for item in before] == ['"val_dice"']
+    assert 'self.log("val_loss", 1 - dice)' in after
+    assert after.count("SumMetric()") == 3
+
+
+_OWN_LOSS = """
+
+class RMSELoss(nn.Module):
+    def __init__(self, eps=1e-6):
+        super().__init__()
+        self.mse = nn.MSELoss()
+        self.eps = eps
+
+    def forward(self, guess, truth):
+        return torch.sqrt(self.mse(guess, truth) + self.eps)
+
+
+class DiceLoss(nn.Module):
+    def forward(self, guess, truth):
+        return 1 - 2 * (guess * truth).sum() / (guess.sum() + truth.sum())
+
+
+class Net(nn.Module):
+    def forward(self, x, y):
+        return torch.sqrt(x * y).view(-1)
+"""
+
+
+def test_a_root_inside_a_module_of_the_project_is_seen_through_its_attribute(
+    tmp_path: Path,
+) -> None:
+    init = "self.root = RMSELoss()\nself.dice = DiceLoss()\nself.layers = Net()"
+    lines = """
+    root = self.root(p, y)
+    self.log("val_loss", root)
+    self.log("val_rmse", root)
+    self.log("val_dice", self.dice(p, y))
+    self.log("width", self.layers(p, y).mean())
+    """
+    text = model(step(lines), init=init) + _OWN_LOSS
+    before, _ = fixed(tmp_path, text)
+    assert [item.message.split(" averages")[0] for item in before] == ['"val_rmse"']
+    assert before[0].blocked

@@ -8,11 +8,14 @@ from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, indent_unit
 from lintmetrics.model import attribute_names, hooks, logged_values
-from lintmetrics.model.flow import LogCall, LogContext
+from lintmetrics.model.flow import LightningClass, LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.object_equivalents import other_than_one_number
-from lintmetrics.model.values import Metric, Origin
+from lintmetrics.model.tensors import bindings
+from lintmetrics.model.values import Metric, Number, Origin, options
+from lintmetrics.project import Module
 from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
 
 _WIDTH = 100
 _ORDER = ("train", "val", "test", "predict")
@@ -47,6 +50,9 @@ class LogMetricObject(Codemod):
                 f"self.{metric.path} computes {answer}, which an object cannot be logged with; "
                 "compute it in the epoch-end hook, log its parts and reset it"
             )
+        comprehension = origin.module.parent(origin.node)
+        if isinstance(comprehension, ast.DictComp) and comprehension.value is origin.node:
+            return _Comprehension(call, origin.module, comprehension, origin.node).fix()
         value = logged_values.trace(call, origin.node, origin.module)
         whole = value.key is None and value.function is call.function
         if call.is_dict and whole and not metric.is_collection:
@@ -76,6 +82,143 @@ class LogMetricObject(Codemod):
             text += f"; assumes {' and '.join(assumes)}"
         relation = Relation.ASSUMES if assumes else Relation.CORRECTS
         return Fix(relation, text, editor.edits, "torchmetrics")
+
+
+# A dict made of the answers of all objects ----------------------------------------------------
+
+
+class _Comprehension:
+    """``{k: m(x, y) for k, m in self.metrics.items()}``, logged as a dict."""
+
+    def __init__(self, call: LogCall, module: Module, made: ast.DictComp, answer: ast.Call) -> None:
+        self.call, self.module, self.made, self.answer = call, module, made, answer
+        self.text = module.source.segment
+
+    def fix(self) -> Fix | Blocked:
+        """Plan a loop that calls the objects, and the same dict of the objects themselves."""
+        call, made = self.call, self.made
+        function = self.module.enclosing_function(made)
+        loop = made.generators[0]
+        line = made.lineno
+        if function is None or function is not call.function or not self._is_only_logged():
+            return Blocked(
+                f"the dict at line {line} does not go straight to log_dict; call the objects in a "
+                "loop and log a dict of the objects themselves"
+            )
+        name = self.answer.func
+        if len(made.generators) > 1 or loop.ifs or not isinstance(name, ast.Name):
+            return Blocked(
+                f"the dict at line {line} is made in more than one step; call the objects in a "
+                "loop and log a dict of the objects themselves"
+            )
+        metrics = self._metrics()
+        if metrics is None:
+            return Blocked(
+                f"not all that the dict at line {line} is made of are objects of the module; call "
+                "those that are in a loop and log them by themselves"
+            )
+        owner = self.module.enclosing_class(made)
+        assert owner is not None
+        contexts = [
+            way for one in LightningClass.of(call.cls).calls_at(call.node) for way in one.contexts
+        ]
+        step, idle = logged_values.told_dataloader(contexts, owner)
+        for metric in metrics:
+            uses = list(logged_values.family_uses(owner, metric.path))
+            stages = {hooks.stage_of(hook) for hook, _, _ in uses if hooks.is_batch_hook(hook)}
+            others = [node for _, operation, node in uses if operation != "forward"]
+            if others:
+                return Blocked(
+                    f"self.{metric.path} is also computed or reset at line {others[0].lineno}; "
+                    "decide which of the two is logged"
+                )
+            if len(stages) > 1 and "train" in stages:
+                return Blocked(
+                    f"self.{metric.path} is used in {' and '.join(sorted(stages))}, which would "
+                    "mix them; give each stage an object of its own"
+                )
+            again = [node for _, _, node in uses if node is not self.answer]
+            if again and len({hook for hook, _, _ in uses}) < len(uses):
+                return Blocked(
+                    f"self.{metric.path} is called at line {again[0].lineno} as well, and one "
+                    "object would count those samples twice"
+                )
+            if step and not idle:
+                return Blocked(
+                    f"{step} is told its dataloader, and one self.{metric.path} would mix them; "
+                    "give each dataloader an object of its own"
+                )
+        taken = {inner.id for inner in subtree(loop.target) if isinstance(inner, ast.Name)}
+        clash = sorted(taken & set(self.module.scope_of(function)))
+        if clash:
+            return Blocked(
+                f"{clash[0]} has another meaning in {function.name}; call the objects in a loop "
+                "and log a dict of the objects themselves"
+            )
+        editor = Editor()
+        head = self._head(loop, name.id)
+        body = indent_unit(self.module) + " ".join(self.text(self.answer).split())
+        editor.insert_before(self.module, self.module.statement(made), [head, body])
+        editor.replace(self.module, self.answer, name.id)
+        text = (
+            f"call the objects in a loop and log them themselves: {call.key} becomes its value on "
+            "the epoch"
+        )
+        if step:
+            text += f"; assumes that {step} has one dataloader"
+        relation = Relation.ASSUMES if step else Relation.CORRECTS
+        return Fix(relation, text, editor.edits, "torchmetrics")
+
+    def _head(self, loop: ast.comprehension, name: str) -> str:
+        """Return the head of the loop over the objects, with their keys where they are read."""
+        read = {inner.id for inner in subtree(self.answer) if isinstance(inner, ast.Name)}
+        items, target = loop.iter, loop.target
+        if (
+            isinstance(items, ast.Call)
+            and isinstance(items.func, ast.Attribute)
+            and items.func.attr == "items"
+            and isinstance(target, ast.Tuple)
+            and isinstance(target.elts[0], ast.Name)
+            and target.elts[0].id not in read
+        ):
+            return f"for {name} in {self.text(items.func.value)}.values():"
+        return f"for {self.text(target)} in {self.text(items)}:"
+
+    def _is_only_logged(self) -> bool:
+        """Tell whether the dict is an argument of the log call, or a name that only it reads."""
+        call, module = self.call, self.module
+        if not call.is_dict or not isinstance(module.parent(call.node), ast.Expr):
+            return False
+        given = call.node.args[0] if call.node.args else None
+        if given is self.made:
+            return True
+        statement = module.parent(self.made)
+        if not isinstance(given, ast.Name) or not isinstance(statement, ast.Assign):
+            return False
+        assert call.function is not None
+        return (
+            bindings(module, given.id, call.function) == [statement]
+            and len(logged_values.reads_of(call.function, given.id)) == 1
+            and logged_values.conditions(module, statement)
+            == logged_values.conditions(module, module.statement(call.node))
+        )
+
+    def _metrics(self) -> list[Metric] | None:
+        """Return the objects whose answers the dict holds; ``None`` when it holds others."""
+        found: list[Metric] = []
+        for entry in LightningClass.of(self.call.cls).calls_at(self.call.node):
+            for context in entry.contexts:
+                for option in options(context.value):
+                    origins = option.origins if isinstance(option, Number) else ()
+                    if len(origins) != 1 or origins[0].node is not self.answer:
+                        return None
+                    metric = origins[0].metric
+                    if metric is None or metric.container in ("", "dict", "list"):
+                        return None
+                    if metric.is_collection or other_than_one_number(metric):
+                        return None
+                    found.append(metric)
+        return found or None
 
 
 def _object_text(value: LoggedValue, made: ast.Call) -> str:

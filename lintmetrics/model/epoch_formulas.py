@@ -52,6 +52,10 @@ _HARMLESS = frozenset(
 )  # fmt: skip
 
 
+# Methods and functions that make one number of a tensor, which differs from batch to batch.
+_OF_BATCH = frozenset(("mean", "std", "var", "median", "norm", "max", "min", "nanmean", "quantile"))
+
+
 @dataclass(frozen=True)
 class Part:
     """One number of each batch that is gathered over an epoch.
@@ -331,11 +335,54 @@ class _Reader:
             raise self._unknown(stands)
         text = name or self._text(stands)
         if form is Form.SUM:
+            self._require_additive(made, stands)
             feed: tuple[str, ...] = (text,)
         else:
             feed = self._mean(made, text)
         self.formula.parts.append(Part(name, (stands,), form is Form.MEAN, feed))
         return 1 if form is Form.SUM else 0
+
+    def _require_additive(self, made: ast.expr, stands: ast.expr) -> None:
+        """Refuse a sum of what is itself worked out from the whole batch."""
+        waiting, known = [made, stands], set[str]()
+        while waiting:
+            top = waiting.pop()
+            for inner in subtree(top):
+                if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+                    if inner.id in known or inner.id in ("self", "batch"):
+                        continue
+                    known.add(inner.id)
+                    for statement in bindings(self.module, inner.id, self.function):
+                        value = getattr(statement, "value", None)
+                        if isinstance(value, ast.expr):
+                            waiting.append(value)
+                elif isinstance(inner, ast.Call) and self._is_of_batch(inner):
+                    what = self._short(inner)
+                    raise CannotEdit(
+                        f"{what} at line {inner.lineno} is of one batch, so that sums of what is "
+                        f"made with it are not those of the epoch; {self._instead()}"
+                    )
+
+    def _instead(self) -> str:
+        expression = self.formula.expression
+        if isinstance(expression, ast.Name):
+            bound = bindings(self.module, expression.id, self.function)
+            value = getattr(bound[0], "value", None) if len(bound) == 1 else None
+            expression = value if isinstance(value, ast.expr) else expression
+        if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Sub):
+            return "if this is R2, update torchmetrics.R2Score in the step and log the object"
+        return "gather predictions and targets, and apply the formula in the epoch-end hook"
+
+    def _is_of_batch(self, call: ast.Call) -> bool:
+        """Tell whether a call makes one number of a whole batch, which a sum does not."""
+        func = call.func
+        name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        if name not in _OF_BATCH:
+            return False
+        named = {keyword.arg for keyword in call.keywords}
+        resolved = self.module.qualified(func)
+        whole = len(call.args) <= (0 if resolved is None else 1)
+        return whole and not named & {"dim", "axis"}
 
     def _mean(self, made: ast.expr, text: str) -> tuple[str, ...]:
         """Return what an object is given so that it averages over what a mean averages."""

@@ -19,7 +19,8 @@ _FORMULAS = {
 # which is what its author wants to average. These words name ratios that are not.
 _RATIO = re.compile(
     r"(?:^|[^a-z])(?:f_?1|f_?beta|fscore|prec|precision|ppv|npv|recall|sens|sensitivity|spec|"
-    r"specificity|tpr|fpr|tnr|fnr|far|frr|iou|miou|jaccard|dice|dsc|mcc|kappa)"
+    r"specificity|tpr|fpr|tnr|fnr|far|frr|iou|miou|jaccard|dice|dsc|mcc|kappa|"
+    r"r_?2|r_?sq|r_?squared|nse)"
     r"(?:$|[^a-z]|score|coef)",
     re.I,
 )
