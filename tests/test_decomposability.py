@@ -54,6 +54,7 @@ OPTIONAL = {
     "pystoi",
     "scipy",
     "sklearn",
+    "torch_fidelity",
     "torch_linear_assignment",
     "torchvision",
 }
@@ -114,6 +115,15 @@ def test_few_rows_wait_for_a_package_that_torchmetrics_does_not_bring() -> None:
     waiting = [c for c in calls() if c["needs"] and c["qualified_name"].startswith("torchmetrics.")]
     assert {package for c in calls() for package in c["needs"].split()} <= OPTIONAL
     assert len(waiting) <= 20
+
+
+def test_few_objects_differ_from_their_function() -> None:
+    assert {c["qualified_name"].rsplit(".", 1)[1] for c in calls() if c["object_differs"]} == {
+        "generalized_dice_score",
+        "mean_iou",
+        "multiscale_structural_similarity_index_measure",
+        "structural_similarity_index_measure",
+    }
 
 
 def test_a_row_with_a_weight_of_its_own_says_how_it_is_counted() -> None:
@@ -180,6 +190,22 @@ def test_a_weight_that_is_not_the_one_is_caught(measuring: Any) -> None:
     assert measuring.contradiction(row, measured, call) == ""
     wrong = call | {"weight": "(target == 1).sum()"}
     assert "not exact with the weight" in measuring.contradiction(row, measured, wrong)
+
+
+@NEEDS_TORCHMETRICS
+def test_an_object_that_is_not_the_one_is_caught(measuring: Any) -> None:
+    name = "torchmetrics.functional.classification.multiclass_f1_score"
+    row = next(r for r in measuring.read(measuring.TABLE) if r["qualified_name"] == name)
+    call = measuring.calls()[measuring.key(row)]
+    assert measuring.object_contradiction(row, call) == ""
+    for other in (
+        "MulticlassF1Score(num_classes=C, average='micro')",
+        "MulticlassRecall(num_classes=C)",
+    ):
+        wrong = row | {"modular_equivalent": f"torchmetrics.classification.{other}"}
+        assert other in measuring.object_contradiction(wrong, call)
+    differing = call | {"object_differs": "pools"}
+    assert "equals its object" in measuring.object_contradiction(row, differing)
 
 
 @NEEDS_TORCHMETRICS

@@ -13,11 +13,14 @@ numbers alone:
 * ``weighted-only-if-equal-batches``: it is not, but the mean weighted by another known count is.
 * ``no``: neither; among them are counts, whose sum over batches is exact.
 * ``depends``: a summary, whose variants are of several classes.
+
+The object that a row names, updated batch by batch, has to give the function's value of the epoch.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
 import functools
 import importlib
@@ -100,11 +103,6 @@ def per_query(function: Any, preds: Sequence[Any], target: Sequence[Any], **name
     ).mean(0)
 
 
-def indexed(queries: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the number of its query for each document."""
-    return torch.cat([torch.full((len(q),), i) for i, q in enumerate(queries)])
-
-
 def aggregated(metric: Any, preds: Any, target: Any) -> Any:
     """Return the value of a MONAI object that has seen one batch."""
     metric(y_pred=preds, y=target)
@@ -146,11 +144,11 @@ NAMES = {
     "F": torch.nn.functional,
     "C": INPUTS.C,
     "L": INPUTS.L,
+    "D": 3,  # Outputs of a regression.
     "Features": Features,
     "computed": computed,
     "compared": compared,
     "per_query": per_query,
-    "indexed": indexed,
     "aggregated": aggregated,
     "finite_mean": finite_mean,
     "single_iou_pairs": single_iou_pairs,
@@ -375,6 +373,49 @@ def measure(call: Row, seeds: Sequence[int] = SEEDS) -> Measured:
     return measured
 
 
+class _WithoutCall(ast.NodeTransformer):
+    """Puts ``value`` in the place of the call of ``f``, whose arguments it keeps."""
+
+    def __init__(self) -> None:
+        self.arguments: list[ast.expr] | None = None
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "f":
+            self.arguments = node.args
+            return ast.Name("value", ast.Load())
+        return self.generic_visit(node)
+
+
+def object_gap(row: Row, call: Row, seed: int = 1) -> float | None:
+    """Return how far the object of a row is from the function, ``None`` where it has none.
+
+    The object is updated batch by batch, with what the function takes, and computed once; the
+    function gets the whole epoch. Where the object is used otherwise, ``arguments``, ``update`` and
+    ``value`` of the call say how it is built, what it takes and what is done with its value. Of
+    other libraries, only rows with an ``update`` are compared.
+    """
+    built = re.fullmatch(r"(torchmetrics\.[\w.]+)\((.*)\)", row["modular_equivalent"])
+    rest = _WithoutCall()
+    tree = ast.fix_missing_locations(rest.visit(ast.parse(call["call"], mode="eval")))
+    if built is None or built[1].endswith(".MeanMetric"):
+        return None
+    update = call["update"]
+    if row["qualified_name"].startswith("torchmetrics."):  # Others take the target first.
+        update = update or ", ".join(map(ast.unparse, rest.arguments or []))
+    if not update:
+        return None
+    function = resolved(call["qualified_name"])
+    whole, ragged, _ = epoch(call["inputs"], seed)
+    metric = eval(f"build({call['arguments'] or built[2]})", {**NAMES, "build": resolved(built[1])})
+    for part in ragged:
+        metric.update(*eval(f"({update},)", {**NAMES, **part}))
+    own = call["value"] or ("" if rest.arguments else "value")
+    after = compile(own or tree, call["call"], "eval")
+    found, _ = flat(eval(after, {**NAMES, **whole, "value": metric.compute()}))
+    expected, _ = flat(eval(call["call"], {**NAMES, "f": function, **whole}))
+    return gap(found, expected) if found.shape == expected.shape else float("inf")
+
+
 def contradiction(row: Row, measured: Measured, call: Row) -> str:
     """Return in which way a measurement contradicts a row; empty where it does not."""
     if not measured.shapeless and measured.spread < TOLERANCE:
@@ -390,6 +431,16 @@ def contradiction(row: Row, measured: Measured, call: Row) -> str:
             "is not exact as a sum, which the row says"
         )  # fmt: skip
     return ""
+
+
+def object_contradiction(row: Row, call: Row) -> str:
+    """Return in which way the object of a row is not what is said; empty where it is."""
+    found = object_gap(row, call)
+    if found is None or (found >= TOLERANCE) == bool(call["object_differs"]):
+        return ""
+    if call["object_differs"]:
+        return f"equals its object, of which is said that it {call['object_differs']}"
+    return f"is off by {found:.2g} from its object, {row['modular_equivalent']}"
 
 
 def summarised(classes: set[str]) -> str:
@@ -429,8 +480,9 @@ def outcomes(rows: Sequence[Row], seeds: Sequence[int] = SEEDS) -> Iterator[Outc
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = measure(call, seeds)
+            said = [contradiction(row, found, call), object_contradiction(row, call)]
         classes.setdefault(name, set()).add(found.decomposable)
-        yield Outcome(row, found.decomposable, found, contradiction(row, found, call), "")
+        yield Outcome(row, found.decomposable, found, "; ".join(filter(None, said)), "")
     for row in rows:
         if row["variant"] != SUMMARY:
             continue

@@ -247,14 +247,15 @@ def clusters(g: torch.Generator, n: int) -> Fields:
 @kind(size=6, batches=5, short=3)
 def queries(g: torch.Generator, n: int) -> Fields:
     """Scores and relevance of the documents of a query, 8 to 24 each; one in ten finds none."""
-    preds, target = [], []
-    for _ in range(n):
+    preds, target, indexes = [], [], []
+    for query in range(n):
         documents = int(torch.randint(8, 25, (1,), generator=g))
         relevant = (_uniform(g, documents) < 0.3).long() * int(_uniform(g, 1) > 0.1)
         spread = 1 + 2 * _uniform(g, 1)
         preds.append(_normal(g, documents) * spread + 0.6 * relevant + 12)
         target.append(relevant)
-    return {"preds": preds, "target": target}
+        indexes.append(torch.full((documents,), query))
+    return {"preds": preds, "target": target, "indexes": indexes}
 
 
 # Text ---------------------------------------------------------------------------------------------
