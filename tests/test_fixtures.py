@@ -1,0 +1,159 @@
+"""The fixtures: programs before and after a fix, trained on Lightning of their time and of today.
+
+Where lightning is installed every case is proved, on each device and in each number of processes
+that it names; ``-m training`` runs that alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from lintmetrics.cli import main
+from lintmetrics.errors import LintmetricsError
+from lintmetrics.report.terminal import Paint
+from lintmetrics.verify.case import Case, read_case
+from lintmetrics.verify.verdict import Proof
+
+ROOT = Path(__file__).parent.parent / "fixtures"
+FOLDERS = sorted(path.parent for path in ROOT.glob("*/before.py"))
+
+each = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+
+
+# What the fixer writes --------------------------------------------------------------------------
+
+
+@each
+def test_a_fixture_is_a_case(folder: Path) -> None:
+    case = read_case(folder)
+    assert case.about, "say in one line what the program is and what is wrong with it"
+
+
+@each
+def test_the_after_is_what_the_fix_writes_and_a_second_run_is_idle(
+    folder: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    copy = tmp_path / "before.py"
+    copy.write_bytes((folder / "before.py").read_bytes())
+    command = ["fix", "-q", "--apply", *read_case(folder).fix, "--isolated", os.fspath(copy)]
+    main(command)
+    written = copy.read_text(encoding="utf-8")
+    assert written == (folder / "after.py").read_text(encoding="utf-8")
+    main(command)
+    assert copy.read_text(encoding="utf-8") == written
+
+
+# What the trainings show ------------------------------------------------------------------------
+
+
+def _trials() -> list[tuple[str, str, int]]:
+    """Return name, device and number of processes of everything there is to prove."""
+    found = []
+    for folder in FOLDERS:
+        try:
+            case = read_case(folder)
+        except LintmetricsError:
+            # What is wrong with it is told by the test that reads it.
+            continue
+        found += [(case.name, on, n) for on in case.devices for n in case.processes]
+    return found
+
+
+def _missing(*names: str) -> str:
+    """Return why the programs of some cases cannot be trained here; empty where they can."""
+    needed = {"lightning", "platformdirs", "psutil"}
+    for name in names:
+        for program in ("before.py", "after.py"):
+            text = (ROOT / name / program).read_text(encoding="utf-8")
+            needed.update(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
+    lacking = sorted(name for name in needed if importlib.util.find_spec(name) is None)
+    told = "training needs the verify extra and what the program imports; not installed: "
+    return told + ", ".join(lacking) if lacking else ""
+
+
+def _has_cuda() -> bool:
+    torch = importlib.import_module("torch")
+    return bool(torch.cuda.is_available())
+
+
+class _Proofs:
+    """Proofs as they are asked for, made two trainings at a time for all tests of this process.
+
+    Args:
+        cases: those that will be asked for, in that order.
+    """
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        from lintmetrics.verify.proof import prove
+
+        # A neighbour that tests as well has the other core.
+        workers = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
+        accelerators = ("cpu", "cuda") if _has_cuda() else ("cpu",)
+        counts = sorted({count for case in cases for count in case.processes})
+        self._coming = prove(cases, accelerators, counts, today=False, workers=workers)
+        self._made: dict[tuple[str, str, int], Proof] = {}
+
+    def __getitem__(self, trial: tuple[str, str, int]) -> Proof:
+        while trial not in self._made:
+            proof = next(self._coming)
+            self._made[proof.name, proof.accelerator, proof.processes] = proof
+        return self._made[trial]
+
+    def close(self) -> None:
+        """End the trainings that nobody waits for."""
+        if isinstance(self._coming, Generator):
+            self._coming.close()
+
+
+def _chosen(request: pytest.FixtureRequest) -> list[str]:
+    """Return the cases that this run asks for, in its order."""
+    names: dict[str, None] = {}
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.path == request.path:
+            trial = item.callspec.params.get("trial") if hasattr(item, "callspec") else None
+            if isinstance(trial, tuple):
+                names[trial[0]] = None
+    return list(names)
+
+
+@pytest.fixture(scope="module")
+def proofs(request: pytest.FixtureRequest) -> Iterator[dict[str, _Proofs]]:
+    """Proofs by the case that they are of."""
+    shared: dict[str, _Proofs] = {}
+    if not _missing() and "PYTEST_XDIST_WORKER" not in os.environ:
+        names = [name for name in _chosen(request) if not _missing(name)]
+        shared = dict.fromkeys(names, _Proofs([read_case(ROOT / name) for name in names]))
+    yield shared
+    for one in {id(one): one for one in shared.values()}.values():
+        one.close()
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("trial", _trials(), ids=lambda trial: "-".join(map(str, trial)))
+def test_the_proof_holds(
+    trial: tuple[str, str, int],
+    proofs: dict[str, _Proofs],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name, device, _ = trial
+    if _missing(name):
+        pytest.skip(_missing(name))
+    if device == "cuda" and not _has_cuda():
+        pytest.skip("there is no CUDA device on this machine")
+    from lintmetrics.verify.report import terminal
+
+    if name not in proofs:
+        # Tests are dealt out between processes one by one: each proves what it is given.
+        proofs[name] = _Proofs([read_case(ROOT / name)])
+    proof = proofs[name][trial]
+    plain = Paint(False)
+    with capsys.disabled():
+        print(f"\n{terminal.line(proof, plain)}", end="")
+    assert proof.verdict.holds, "\n" + terminal.table([proof], plain)
