@@ -224,7 +224,8 @@ class MetricUse:
 class Append:
     """A value is appended to a list that the module holds (``self.x.append(value)``).
 
-    ``looped`` marks one that may be made several times for each batch.
+    ``looped`` marks one that may be made several times for each batch. ``keys`` lead to the list
+    from the attribute, as in ``self.x["loss"][dataloader_idx]``; ``None`` is one that is not known.
     """
 
     attribute: str
@@ -233,6 +234,7 @@ class Append:
     module: Module = field(repr=False)
     hook: str = ""
     looped: bool = False
+    keys: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -459,15 +461,15 @@ class LightningClass:
 
     def _collect_appends(self) -> None:
         """Give each list that the steps filled its elements."""
-        found: dict[str, list[Value]] = {}
+        found: dict[str, list[tuple[tuple[str | None, ...], Value]]] = {}
         looped: set[str] = set()
         for append in self.appends:
             if hooks.is_batch_hook(append.hook):
-                found.setdefault(append.attribute, []).append(append.value)
+                found.setdefault(append.attribute, []).append((append.keys, append.value))
                 if append.looped or append.attribute in self._windows:
                     looped.add(append.attribute)
-        for attribute, values in found.items():
-            self.attributes[attribute] = Elements(merge(values), attribute not in looped)
+        for attribute, rows in found.items():
+            self.attributes[attribute] = _lists(rows, attribute not in looped)
         # A hook behind the step may fill the list under another name, in a base class too; what
         # such a list holds is known by the name that all the world gives it.
         for step, attribute in _STEP_OUTPUTS.items():
@@ -1261,13 +1263,16 @@ class LightningClass:
         name = function.attr
         if name in ("append", "extend", "update", "setdefault", "insert", "pop", "clear"):
             changed = operations.mutated(owner, name, arguments, keywords, self._loop(frame))
-            attribute = _self_attribute(function.value)
+            attribute, slices = _self_list(function.value)
             if name == "append" and attribute and len(arguments) == 1:
                 held = self._eval(frame, function.value)
                 if not isinstance(held, Metric):
                     looped = self._loops > 0
+                    keys = tuple(text_of(self._eval(frame, key)) for key in slices)
                     self.appends.append(
-                        Append(attribute, arguments[0], node, frame.module, self._hook, looped)
+                        Append(
+                            attribute, arguments[0], node, frame.module, self._hook, looped, keys
+                        )
                     )
             if changed is not None and isinstance(function.value, (ast.Name, ast.Attribute)):
                 self._bind(frame, function.value, changed)
@@ -1475,6 +1480,37 @@ def _self_attribute(node: ast.expr) -> str | None:
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         return node.attr if node.value.id == "self" else None
     return None
+
+
+def _self_list(node: ast.expr) -> tuple[str | None, list[ast.expr]]:
+    """Return ``x`` and the keys for ``self.x[...]`` and ``self.x.setdefault(..., [])``."""
+    keys: list[ast.expr] = []
+    while True:
+        if isinstance(node, ast.Subscript):
+            keys.insert(0, node.slice)
+            node = node.value
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "setdefault"
+            and node.args
+        ):
+            keys.insert(0, node.args[0])
+            node = node.func.value
+        else:
+            return _self_attribute(node), keys
+
+
+def _lists(rows: list[tuple[tuple[str | None, ...], Value]], per_batch: bool) -> Value:
+    """Return what holds the lists that values were appended to, with the keys of each."""
+    if not all(keys for keys, _ in rows):
+        return Elements(merge([value for _, value in rows]), per_batch)
+    inner: dict[str, list[tuple[tuple[str | None, ...], Value]]] = {}
+    for keys, value in rows:
+        inner.setdefault(keys[0] or "*", []).append((keys[1:], value))
+    if any("*" in key for key in inner):
+        return Elements(_lists([(keys[1:], value) for keys, value in rows], per_batch))
+    return Map(tuple((key, _lists(found, per_batch)) for key, found in inner.items()))
 
 
 def _as_load(node: ast.expr) -> ast.expr:

@@ -58,6 +58,7 @@ _READ_ONLY = (
     "isinstance",
     "range",
 )
+_PASSING = ("enumerate", "zip", "reversed", "list", "tuple", "sorted", "iter")
 _HISTORY = re.compile(r"hist|curve|traject|record|best|trace|log", re.I)
 
 
@@ -218,11 +219,15 @@ class KeptList:
         if isinstance(node.ctx, (ast.Store, ast.Del)):
             return method.name not in _MADE_IN
         if isinstance(parent, ast.Attribute):
-            loop = module.parent(module.parent(parent) or parent)
-            if parent.attr == "values" and isinstance(loop, ast.For):
-                return _empties_each(module, loop)
+            call = module.parent(parent)
+            if parent.attr in ("values", "items") and isinstance(call, ast.Call):
+                loop = _loop_over(module, call)
+                return loop is not None and _empties_each(module, loop)
             return parent.attr in _FREEING
         if isinstance(parent, ast.Call) and inner in parent.args:
+            loop = _loop_over(module, inner)
+            if loop is not None:
+                return _empties_each(module, loop)
             return self._function_frees(cls, parent, inner)
         if isinstance(parent, ast.keyword):
             return True
@@ -306,13 +311,30 @@ class KeptList:
         return None
 
 
+def _loop_over(module: Module, node: ast.AST) -> ast.For | ast.comprehension | None:
+    """Return the loop that goes through something, be it numbered, turned round or copied."""
+    inner, parent = node, module.parent(node)
+    while (
+        isinstance(parent, ast.Call)
+        and inner in parent.args
+        and isinstance(parent.func, ast.Name)
+        and parent.func.id in _PASSING
+    ):
+        inner, parent = parent, module.parent(parent)
+    if isinstance(parent, (ast.For, ast.comprehension)) and parent.iter is inner:
+        return parent
+    return None
+
+
 def _empties_each(module: Module, loop: ast.For | ast.comprehension) -> bool:
     function = module.enclosing_function(loop)
-    return (
-        isinstance(loop, ast.For)
-        and isinstance(loop.target, ast.Name)
-        and function is not None
-        and _name_is_freed(module, function, loop.target.id)
+    target, called = loop.target, getattr(loop.iter, "func", None)
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    if name in ("enumerate", "items") and isinstance(target, ast.Tuple):
+        target = target.elts[-1]  # The first is a number, or the key.
+    return function is not None and any(
+        isinstance(node, ast.Name) and _name_is_freed(module, function, node.id)
+        for node in subtree(target)
     )
 
 

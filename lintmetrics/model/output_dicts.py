@@ -483,7 +483,8 @@ class OutputDicts:
         if not above and not (isinstance(receiver, ast.Name) and receiver.id == "self"):
             return False
         found = False
-        for candidate in self._classes:
+        # A callback hands on to its own methods, not to those of the module.
+        for candidate in self._classes if cls in self._classes else cls.mro():
             method = candidate.methods.get(name)
             if method is None:
                 continue
