@@ -385,6 +385,57 @@ def test_objects_are_created_where_what_they_need_is_set(tmp_path: Path) -> None
     assert "self.test_f1 = torchmetrics.F1Score(" in build
 
 
+_CHOSEN = """
+    def evaluate(self, batch, stage=None):
+        x, y = batch
+        p = self.net(x)
+        auc = auroc(p, y, task="binary")
+        loss = F.binary_cross_entropy(p, y.float())
+        if stage:
+            self.log(f"{stage}_loss", loss)
+            self.log(f"{stage}_auc", auc)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.evaluate(batch, "val")
+
+    def test_step(self, batch, batch_idx):
+        self.evaluate(batch, "test")
+"""
+
+
+def test_an_object_is_fed_where_a_stage_has_its_value_logged(tmp_path: Path) -> None:
+    _, after = fixed(tmp_path, model(_CHOSEN))
+    body = after.split("if stage:")
+    assert "auroc(" not in after
+    assert body[1].lstrip().splitlines()[:3] == [
+        'self.log(f"{stage}_loss", loss)',
+        '            self.auc[f"{stage}_auc"].update(p, y)',
+        '            self.log(f"{stage}_auc", self.auc[f"{stage}_auc"])',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("if stage:", "if stage and len(y) > 1:"),
+        ("if stage:", "if stage and self.verbose:"),
+        ("if stage:", "for _ in stage:"),
+        ("        if stage:", "        p = p * 2\n        if stage:"),
+        ("        if stage:", "        p.clamp_(0, 1)\n        if stage:"),
+        ("auroc(p, y", "auroc(self.net(x), y"),
+        ("        return loss", "        return loss + auc"),
+    ],
+)
+def test_a_value_that_may_change_before_it_is_logged_stays(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    text = model(_CHOSEN.replace(old, new, 1))
+    diagnostics, after = fixed(tmp_path, text)
+    assert after == text
+    assert "another condition" in next(d.blocked for d in diagnostics if "auroc" in d.message)
+
+
 def test_each_dataloader_gets_an_object(tmp_path: Path) -> None:
     text = model(
         step(

@@ -202,7 +202,7 @@ def _write_update(
     text: str,
     wanted: MetricObject,
 ) -> None:
-    """Feed the object where the batch value was made."""
+    """Feed the object where the batch value was made, or logged where that is a choice."""
     module = value.module
     # After update() alone, a step has no value and on_step=True logs nothing (lightning 2.6.6).
     method = "" if value.uses_step(contexts) else ".update"
@@ -211,7 +211,10 @@ def _write_update(
         inputs[1] = object_equivalents.as_integers(inputs[1])
     feed = f"{text}{method}({', '.join(inputs)})"
     lines = _dedented(module, value.statement, feed)
-    if not value.local:
+    if value.is_by_choice:
+        editor.remove(module, value.statement)
+        editor.insert_before(module, value.logged, lines)
+    elif not value.local:
         editor.insert_before(module, value.statement, lines)
     elif value.is_used:
         editor.insert_after(module, value.statement, lines)

@@ -54,6 +54,11 @@ class LogMetricObject(Codemod):
         if isinstance(comprehension, ast.DictComp) and comprehension.value is origin.node:
             return _Comprehension(call, origin.module, comprehension, origin.node).fix()
         value = logged_values.trace(call, origin.node, origin.module)
+        if value.is_by_choice:
+            return Blocked(
+                f"the object is called at line {value.statement.lineno} and logged at line "
+                f"{value.logged.lineno} under another condition"
+            )
         whole = value.key is None and value.function is call.function
         if call.is_dict and whole and not metric.is_collection:
             return Blocked(f"self.{metric.path} is no MetricCollection, so log_dict cannot take it")

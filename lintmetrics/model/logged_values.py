@@ -42,6 +42,19 @@ _COMPOUND = (
     ast.SetComp,
     ast.GeneratorExp,
 )
+# What a test is made of that asks arguments and nothing else.
+_OF_CHOICES = (
+    ast.Constant,
+    ast.Compare,
+    ast.BoolOp,
+    ast.UnaryOp,
+    ast.cmpop,
+    ast.boolop,
+    ast.unaryop,
+    ast.Tuple,
+    ast.List,
+    ast.expr_context,
+)
 _OF_VALUES = ("batch_size", "sync_dist", "sync_dist_group", "reduce_fx")
 
 
@@ -60,6 +73,8 @@ class LoggedValue:
         local: the name it has in between; empty when it is written in place.
         is_used: whether that name is read by more than the log call.
         log_nodes: every call that logs it, where a helper hands it to several.
+        is_by_choice: whether it is logged under a condition of its own, which what the function
+            is asked for decides and not the batch: ``if stage:`` in a method of several steps.
     """
 
     call: LogCall
@@ -72,6 +87,7 @@ class LoggedValue:
     local: str
     is_used: bool
     log_nodes: tuple[ast.Call, ...] = ()
+    is_by_choice: bool = False
 
     @property
     def function(self) -> FunctionNode | None:
@@ -175,7 +191,7 @@ def trace(call: LogCall, made: ast.expr, module: Module) -> LoggedValue:
         statement, written = slot
         value = _follow(call, made, module, function, statement, written, None)
         logged = call.module.parent(call.node)
-        if isinstance(logged, ast.Expr):
+        if isinstance(logged, ast.Expr) and not value.is_by_choice:
             return replace(value, logged=logged)
     raise CannotEdit(
         f"the value is made at line {made.lineno} in {function.name} and logged at line "
@@ -218,14 +234,60 @@ def _follow(
             )
         reads = reads_of(function, local)
         used = any(not _contains(written, node) for node in reads)
-    if conditions(module, statement) != conditions(module, logged):
+    is_by_choice = not used and _is_by_choice(module, function, statement, logged, made)
+    if conditions(module, statement) != conditions(module, logged) and not is_by_choice:
         raise CannotEdit(
             f"the value is made at line {statement.lineno} and logged at line {logged.lineno} "
             "under another condition"
         )
     if _conditions_of_expression(module, made, statement) is not None:
         raise CannotEdit(f"the value at line {made.lineno} is made under a condition")
-    return LoggedValue(call, module, made, statement, logged, written, key, local, used)
+    return LoggedValue(
+        call, module, made, statement, logged, written, key, local, used, (), is_by_choice
+    )
+
+
+def _is_by_choice(
+    module: Module, function: FunctionNode, made_in: ast.stmt, logged: ast.stmt, made: ast.expr
+) -> bool:
+    """Tell whether a value may as well be made where it is logged, under a condition more.
+
+    What decides there are arguments of a method that steps call, and no batch: a step has each
+    value logged, or none. Nothing that the value is made of may change in between.
+    """
+    inner, outer = conditions(module, logged), conditions(module, made_in)
+    if hooks.is_batch_hook(function.name) or len(inner) <= len(outer):
+        return False
+    extra = len(inner) - len(outer)
+    if inner[extra:] != outer:
+        return False
+    arguments = function.args
+    asked = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    asked = {name for name in asked if name != "self" and not name.startswith("batch")}
+    around = [node for node in module.ancestors(logged) if isinstance(node, _COMPOUND)][:extra]
+    for above in around:
+        if not isinstance(above, ast.If):
+            return False
+        for node in subtree(above.test):
+            if isinstance(node, ast.Name):
+                if node.id not in asked or bindings(module, node.id, function):
+                    return False
+            elif not isinstance(node, _OF_CHOICES):
+                return False
+    for node in subtree(made):
+        if isinstance(node, ast.Call) and _root_of(node.func) == "self":
+            return False
+        if isinstance(node, ast.Name):
+            changes = bindings(module, node.id, function)
+            if any(change.lineno >= made_in.lineno for change in changes):
+                return False
+    return True
+
+
+def _root_of(node: ast.expr) -> str:
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def reads_of(function: FunctionNode, name: str) -> list[ast.Name]:
