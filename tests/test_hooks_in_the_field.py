@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import projects
+import pytest
 
 from lintmetrics.codemod import Relation
 
@@ -335,3 +336,54 @@ def test_a_method_that_goes_takes_its_blank_lines_along(tmp_path: Path) -> None:
     projects.fix(tmp_path, "LM202")
     gone = "    def training_step_end(self, outputs):\n        return outputs\n\n"
     assert (tmp_path / "model.py").read_text() == dedent(text).replace(gone, "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_found"),
+    [
+        ('self.log("acc", logs["acc"])', True),
+        ('self.log("acc", logs["acc"])\nself.log("lr", logs["lr"])', False),
+        ('self.log_dict(logs)\nlogs["more"] = acc', True),
+        ("self.log_dict(logs)", False),
+        ("for key, value in logs.items():\n    self.log(key, value)", False),
+        ('self.log("acc", acc)\nlogs = {"acc": acc}', True),
+        ('self.log("other", acc)', True),
+    ],
+)
+def test_a_returned_dict_counts_as_logged_where_all_of_it_is(
+    lines: str, is_found: bool, tmp_path: Path
+) -> None:
+    body = "\n".join(f"                    {line}" for line in lines.splitlines()).strip()
+    text = f"""
+            import pytorch_lightning as pl
+
+
+            class Model(pl.LightningModule):
+                def training_step(self, batch, batch_idx):
+                    loss, acc = self(batch)
+                    logs = {{"acc": acc, "lr": 0.1}}
+                    {body}
+                    return {{"loss": loss, "log": logs}}
+            """
+    projects.written(tmp_path, {"model.py": text})
+    assert projects.codes(projects.check(tmp_path, "LM208")) == ["LM208"] * is_found
+
+
+@pytest.mark.parametrize(("key", "is_found"), [("acc", True), ("loss", False)])
+def test_a_returned_display_counts_as_logged_by_its_keys(
+    key: str, is_found: bool, tmp_path: Path
+) -> None:
+    text = f"""
+        import pytorch_lightning as pl
+
+
+        class Model(pl.LightningModule):
+            def training_step(self, batch, batch_idx):
+                loss, acc = self(batch)
+                self.log("loss", loss)
+                out = {{"loss": loss}}
+                out["log"] = {{"{key}": acc}}
+                return out
+        """
+    projects.written(tmp_path, {"model.py": text})
+    assert projects.codes(projects.check(tmp_path, "LM208")) == ["LM208"] * is_found

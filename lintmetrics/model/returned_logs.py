@@ -93,22 +93,71 @@ def _logs(node: ast.AST) -> bool:
 
 
 def _is_logged(function: FunctionNode, value: ast.expr) -> bool:
-    """Tell whether a function gives a dict, or each of its items in a loop, to a log call."""
+    """Tell whether a function gives a dict, or each of its items, to a log call."""
+    if isinstance(value, ast.Dict):
+        keys = {key.value if isinstance(key, ast.Constant) else ... for key in value.keys}
+        return keys <= _logged_keys(function)
     if not isinstance(value, ast.Name):
         return False
+    # What is filled in or given another value behind a log call is not logged by it.
+    last = _last_change(function, value.id, value.lineno)
+    items: set[object] = set()
     for node in own_nodes(function):
         parts: list[ast.AST] = []
         if isinstance(node, ast.For) and any(_logs(inner) for inner in subtree(node)):
             parts.append(node.iter)
         elif isinstance(node, ast.Call) and _logs(node):
             parts += [*node.args, *(keyword.value for keyword in node.keywords)]
-        if any(
-            isinstance(inner, ast.Name) and inner.id == value.id
-            for part in parts
-            for inner in subtree(part)
-        ):
-            return True
-    return False
+        if getattr(node, "lineno", 0) < last:
+            continue
+        for part in parts:
+            for inner in subtree(part):
+                if not isinstance(inner, ast.Name) or inner.id != value.id:
+                    continue
+                around = getattr(inner, "lm_parent", None)
+                if not isinstance(around, ast.Subscript) or around.value is not inner:
+                    return True
+                key = around.slice
+                items.add(key.value if isinstance(key, ast.Constant) else ...)
+    return bool(items) and (... in items or items >= _keys(function, value.id))
+
+
+def _logged_keys(function: FunctionNode) -> set[object]:
+    """Return the keys that the log calls of a function write out."""
+    found: set[object] = set()
+    for node in own_nodes(function):
+        if not (isinstance(node, ast.Call) and _logs(node)):
+            continue
+        named = [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+        for given in (*node.args[:1], *named):
+            if isinstance(given, ast.Constant):
+                found.add(given.value)
+            elif isinstance(given, ast.Dict):
+                found |= {key.value for key in given.keys if isinstance(key, ast.Constant)}
+    return found
+
+
+def _last_change(function: FunctionNode, name: str, before: int) -> int:
+    """Return the last line above another on which a name is bound or its dict is filled in."""
+    lines = [0]
+    for node in own_nodes(function):
+        held: ast.AST = node
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            held = node.value
+        elif not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
+            continue
+        if isinstance(held, ast.Name) and held.id == name and held.lineno < before:
+            lines.append(held.lineno)
+    return max(lines)
+
+
+def _keys(function: FunctionNode, name: str) -> set[object]:
+    """Return the keys of a dict that a function writes out; none when it is made elsewhere."""
+    found: set[object] = set()
+    for value in assignments(function, name):
+        if isinstance(value, ast.Dict):
+            found |= {key.value if isinstance(key, ast.Constant) else ... for key in value.keys}
+    return found
 
 
 def _values(function: FunctionNode, value: ast.expr | None) -> tuple[tuple[str, ast.expr], ...]:
@@ -135,11 +184,15 @@ def _values(function: FunctionNode, value: ast.expr | None) -> tuple[tuple[str, 
     return (*shown, *filled)
 
 
+def _mentions(call: ast.Call, name: str) -> bool:
+    return any(isinstance(inner, ast.Name) and inner.id == name for inner in subtree(call))
+
+
 def _filled_in(function: FunctionNode, name: str) -> tuple[tuple[str, ast.expr], ...]:
     """Return the keys that a function puts into a dict, or puts something into in it."""
     found: dict[str, ast.expr] = {}
     for node in own_nodes(function):
-        if _logs(node):
+        if isinstance(node, ast.Call) and _logs(node) and _mentions(node, name):
             return ()  # They may be logged by that.
         if not (isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)):
             continue
@@ -151,5 +204,8 @@ def _filled_in(function: FunctionNode, name: str) -> tuple[tuple[str, ast.expr],
             and isinstance(node.slice, ast.Constant)
             and node.slice.value in KEYS
         ):
-            found.setdefault(str(node.slice.value), node)
+            around = getattr(node, "lm_parent", None)
+            given = around.value if isinstance(around, ast.Assign) else node
+            if not _is_logged(function, given):
+                found.setdefault(str(node.slice.value), node)
     return tuple(found.items())
