@@ -278,6 +278,38 @@ def test_the_diff_of_a_subdirectory_is_for_git_as_well(
     assert (tree / "sub" / "a.py").read_text() == FIXED
 
 
+LEFT = """\
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+
+
+class Model(pl.LightningModule):
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(x, y)
+        self.log("perplexity", torch.exp(loss))
+        hard = F.cross_entropy(x, y, weight=self.weight)
+        self.log("hard", torch.exp(hard))
+"""
+
+
+def test_what_a_diff_leaves_is_told_at_the_lines_of_the_file(tree: Path, run: Any) -> None:
+    (tree / "model.py").write_text(LEFT)
+    shown = run("fix", "model.py")
+    assert "+from torchmetrics import MeanMetric" in shown.out
+    assert "model.py:12:26: LM104" in shown.err
+    assert '12 |         self.log("hard", torch.exp(hard))' in shown.err
+    assert "F.cross_entropy(x, y, weight=self.weight) at line 11 is given weight=" in shown.err
+    concise = run("fix", "--output-format", "concise", "model.py")
+    checked = run("check", "--output-format", "concise", "model.py")
+    (left,) = [line for line in concise.err.splitlines() if "LM104" in line]
+    assert left in checked.out.splitlines()
+    written = run("fix", "--apply", "model.py")
+    assert "model.py:17:26: LM104" in written.out
+    assert (tree / "model.py").read_text().splitlines()[16].strip().startswith('self.log("hard"')
+
+
 def test_apply_writes_and_says_so(tree: Path, run: Any) -> None:
     (tree / "a.py").write_text(FOUND)
     (tree / "a.py").chmod(0o755)

@@ -84,6 +84,13 @@ class _Move:
         steps = {context.hook for context in self.contexts}
         if not steps <= set(_STEPS) or not steps:
             raise CannotEdit(f"the log call at line {line} is also reached from other hooks")
+        loop = self.value.in_loop
+        if loop is not None:
+            raise CannotEdit(
+                f"the log call at line {line} stands in the loop at line {loop.lineno}; gather the "
+                "parts of each turn in a torch.nn.ModuleDict, and apply the formula in the "
+                "epoch-end hook"
+            )
         if logged_values.conditions(self.module, self.statement):
             raise CannotEdit(
                 f"the log call at line {line} stands under a condition; decide when the epoch's "

@@ -17,6 +17,7 @@ from lintmetrics.errors import LintmetricsError
 from lintmetrics.report import text
 from lintmetrics.report.diff import diff
 from lintmetrics.report.terminal import paint_for, tell, write_bytes
+from lintmetrics.report.user_lines import in_lines_of_the_user
 
 if TYPE_CHECKING:
     from lintmetrics.diagnostics import Report
@@ -84,6 +85,8 @@ def command(
             accept=is_proved if proving else None,
         )
     report.failures[:0] = run.failures
+    if not write:
+        in_lines_of_the_user(report)
     if from_stdin and write:
         (file,) = run.files
         changed = report.after.get(file.shown)
