@@ -110,15 +110,15 @@ class PlainContainer:
                     functions[function] = use.module
         for function in functions:
             names = self._names(function)
-            for node in subtree(function):
-                if not isinstance(node, ast.Call):
+            for call in subtree(function):
+                if not isinstance(call, ast.Call):
                     continue
-                called = node.func
+                called = call.func
                 last = called.attr if isinstance(called, ast.Attribute) else ""
                 last = called.id if isinstance(called, ast.Name) else last
                 if last in ("cpu", "numpy") or last in _REGISTERS:
                     return True
-                if _is_move(node) and isinstance(called, ast.Attribute):
+                if _is_move(call) and isinstance(called, ast.Attribute):
                     receiver = subtree(called.value)
                     if any(self._is_it(n) or getattr(n, "id", "") in names for n in receiver):
                         return True

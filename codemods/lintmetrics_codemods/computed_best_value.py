@@ -1,0 +1,61 @@
+"""Logs what the best value computes, and forgets the sanity check before training."""
+
+from __future__ import annotations
+
+import ast
+
+from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
+from lintmetrics.config import Settings
+from lintmetrics.edits import Editor
+from lintmetrics.model import hooks
+from lintmetrics.model.flow import LogCall
+from lintmetrics.model.held_metrics import HeldMetric
+from lintmetrics.rule import Finding
+
+
+class ComputedBestValue(Codemod):
+    """``.compute()`` of the object in place of the object."""
+
+    codes = ("LM110",)
+
+    def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
+        """Plan the value, and the reset before the first epoch."""
+        call, held = finding.subject, finding.detail
+        assert isinstance(call, LogCall)
+        assert isinstance(held, HeldMetric)
+        value = call.value_node
+        if value is None or not isinstance(value, (ast.Attribute, ast.Name, ast.Subscript)):
+            return Blocked(f"self.{held.path} is not written in the log call at {call.node.lineno}")
+        if call.argument("metric_attribute") is not None:
+            return Blocked("metric_attribute= says that an object is logged; take it out")
+        editor = Editor()
+        module = call.module
+        editor.replace(module, value, f"{module.source.segment(value)}.compute()")
+        before = any(
+            reset.where in ("on_train_start", "on_fit_start", "on_sanity_check_end")
+            for reset in held.resets
+        )
+        if not before and any(hooks.stage_of(way.hook) == "val" for _, way in held.logs):
+            # The sanity check runs a validation epoch before training.
+            owner = module.enclosing_class(call.node)
+            if owner is None or not owner.is_lightning:
+                return Blocked("the value is logged in no LightningModule")
+            line = f"self.{held.path}.reset()"
+            start = owner.methods.get("on_train_start")
+            if start is not None:
+                editor.insert_at_body_start(owner.module, start, [line])
+            elif owner.lookup("on_train_start") is not None:
+                return Blocked(f"a base class has on_train_start; reset self.{held.path} there")
+            else:
+                step = owner.methods.get("training_step") or owner.methods.get("validation_step")
+                editor.add_method(
+                    owner.module,
+                    owner.node,
+                    ["def on_train_start(self):", f"    {line}"],
+                    before=step,
+                )
+        return Fix(
+            Relation.CORRECTS,
+            f"log what self.{held.path} computes: it stays the best of all epochs",
+            editor.edits,
+        )
