@@ -638,3 +638,18 @@ def test_why_a_dict_of_answers_cannot_be_one_of_objects(
     before, _ = fixed(tmp_path, model(step(lines), init=_MODULES))
     assert before
     assert all(reason in item.blocked for item in before)
+
+
+@pytest.mark.parametrize("style", ["auto", "torchmetrics", "outputs"])
+def test_the_style_of_epoch_end_hooks_does_not_keep_batch_values_wrong(
+    style: str, tmp_path: Path
+) -> None:
+    lines = """
+    self.log("val_auroc", auroc(p, y, task="binary"))
+    self.log("val_f1", self.f1(p, y))
+    self.log("val_ppl", torch.exp(F.cross_entropy(p, y)))
+    """
+    text = model(step(lines), init='self.f1 = torchmetrics.F1Score(task="binary")')
+    projects.written(tmp_path, {"model.py": text})
+    report = projects.fix(tmp_path, *FAMILY, style=style)
+    assert sorted(item.code for item in report.fixed) == ["LM101", "LM102", "LM104"]

@@ -71,10 +71,10 @@ class CreateMetricObject(Codemod):
         assumes = " and ".join(filter(None, (notes if is_assumed else "", assumed)))
         if assumes:
             message += f"; assumes {assumes}"
-            return Fix(Relation.ASSUMES, message, editor.edits, "torchmetrics")
+            return Fix(Relation.ASSUMES, message, editor.edits)
         if notes:
             message += f"; {notes}"
-        return Fix(Relation.CORRECTS, message, editor.edits, "torchmetrics")
+        return Fix(Relation.CORRECTS, message, editor.edits)
 
 
 def _wanted(value: LoggedValue, origin: Origin, place: Place) -> tuple[MetricObject, list[str]]:

@@ -145,7 +145,7 @@ class _Move:
             f"gather {held} in the step and log the formula of the epoch in {hooks}: "
             f"{self.call.key} becomes its value on the epoch"
         )
-        return Fix(Relation.CORRECTS, text, self.editor.edits, "torchmetrics")
+        return Fix(Relation.CORRECTS, text, self.editor.edits)
 
     def _by_hook(self) -> list[LogContext]:
         found: dict[str, LogContext] = {}

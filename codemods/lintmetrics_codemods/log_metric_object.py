@@ -86,7 +86,7 @@ class LogMetricObject(Codemod):
         if assumes:
             text += f"; assumes {' and '.join(assumes)}"
         relation = Relation.ASSUMES if assumes else Relation.CORRECTS
-        return Fix(relation, text, editor.edits, "torchmetrics")
+        return Fix(relation, text, editor.edits)
 
 
 # A dict made of the answers of all objects ----------------------------------------------------
@@ -172,7 +172,7 @@ class _Comprehension:
         if step:
             text += f"; assumes that {step} has one dataloader"
         relation = Relation.ASSUMES if step else Relation.CORRECTS
-        return Fix(relation, text, editor.edits, "torchmetrics")
+        return Fix(relation, text, editor.edits)
 
     def _head(self, loop: ast.comprehension, name: str) -> str:
         """Return the head of the loop over the objects, with their keys where they are read."""
