@@ -24,6 +24,9 @@ from lintmetrics.verify.verdict import Proof
 ROOT = Path(__file__).parent.parent / "fixtures"
 FOLDERS = sorted(path.parent for path in ROOT.glob("*/before.py"))
 
+Trial = tuple[str, str, int]
+"""A case by its name, the device and the number of processes."""
+
 each = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 
 
@@ -53,7 +56,7 @@ def test_the_after_is_what_the_fix_writes_and_a_second_run_is_idle(
 # What the trainings show ------------------------------------------------------------------------
 
 
-def _trials() -> list[tuple[str, str, int]]:
+def _trials() -> list[Trial]:
     """Return name, device and number of processes of everything there is to prove."""
     found = []
     for folder in FOLDERS:
@@ -66,13 +69,12 @@ def _trials() -> list[tuple[str, str, int]]:
     return found
 
 
-def _missing(*names: str) -> str:
-    """Return why the programs of some cases cannot be trained here; empty where they can."""
+def _missing(name: str) -> str:
+    """Return why the programs of a case cannot be trained here; empty where they can."""
     needed = {"lightning", "platformdirs", "psutil"}
-    for name in names:
-        for program in ("before.py", "after.py"):
-            text = (ROOT / name / program).read_text(encoding="utf-8")
-            needed.update(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
+    for program in ("before.py", "after.py"):
+        text = (ROOT / name / program).read_text(encoding="utf-8")
+        needed.update(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
     lacking = sorted(name for name in needed if importlib.util.find_spec(name) is None)
     told = "training needs the verify extra and what the program imports; not installed: "
     return told + ", ".join(lacking) if lacking else ""
@@ -84,23 +86,24 @@ def _has_cuda() -> bool:
 
 
 class _Proofs:
-    """Proofs as they are asked for, made two trainings at a time for all tests of this process.
+    """Proofs as they are asked for, of trainings that are shared by all tests of this process.
 
     Args:
         cases: those that will be asked for, in that order.
+        devices: the accelerators to train on.
+        counts: the numbers of processes to train in.
+        workers: how many trainings go on at a time.
     """
 
-    def __init__(self, cases: Sequence[Case]) -> None:
+    def __init__(
+        self, cases: Sequence[Case], devices: Sequence[str], counts: Sequence[int], workers: int
+    ) -> None:
         from lintmetrics.verify.proof import prove
 
-        # A neighbour that tests as well has the other core.
-        workers = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
-        accelerators = ("cpu", "cuda") if _has_cuda() else ("cpu",)
-        counts = sorted({count for case in cases for count in case.processes})
-        self._coming = prove(cases, accelerators, counts, today=False, workers=workers)
-        self._made: dict[tuple[str, str, int], Proof] = {}
+        self._coming = prove(cases, devices, counts, today=False, workers=workers)
+        self._made: dict[Trial, Proof] = {}
 
-    def __getitem__(self, trial: tuple[str, str, int]) -> Proof:
+    def __getitem__(self, trial: Trial) -> Proof:
         while trial not in self._made:
             proof = next(self._coming)
             self._made[proof.name, proof.accelerator, proof.processes] = proof
@@ -124,35 +127,36 @@ def _chosen(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def proofs(request: pytest.FixtureRequest) -> Iterator[dict[str, _Proofs]]:
-    """Proofs by the case that they are of."""
-    shared: dict[str, _Proofs] = {}
-    if not _missing() and "PYTEST_XDIST_WORKER" not in os.environ:
-        names = [name for name in _chosen(request) if not _missing(name)]
-        shared = dict.fromkeys(names, _Proofs([read_case(ROOT / name) for name in names]))
+def proofs(request: pytest.FixtureRequest) -> Iterator[_Proofs | None]:
+    """Proofs of all that this run asks for, two trainings at a time."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Tests are dealt out between processes one by one: each proves what it is given.
+        yield None
+        return
+    cases = [read_case(ROOT / name) for name in _chosen(request) if not _missing(name)]
+    counts = sorted({count for case in cases for count in case.processes})
+    devices = ("cpu", "cuda") if cases and _has_cuda() else ("cpu",)
+    shared = _Proofs(cases, devices, counts, workers=2)
     yield shared
-    for one in {id(one): one for one in shared.values()}.values():
-        one.close()
+    shared.close()
 
 
 @pytest.mark.training
 @pytest.mark.parametrize("trial", _trials(), ids=lambda trial: "-".join(map(str, trial)))
 def test_the_proof_holds(
-    trial: tuple[str, str, int],
-    proofs: dict[str, _Proofs],
-    capsys: pytest.CaptureFixture[str],
+    trial: Trial, proofs: _Proofs | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name, device, _ = trial
+    name, device, count = trial
     if _missing(name):
         pytest.skip(_missing(name))
     if device == "cuda" and not _has_cuda():
         pytest.skip("there is no CUDA device on this machine")
     from lintmetrics.verify.report import terminal
 
-    if name not in proofs:
-        # Tests are dealt out between processes one by one: each proves what it is given.
-        proofs[name] = _Proofs([read_case(ROOT / name)])
-    proof = proofs[name][trial]
+    made = proofs or _Proofs([read_case(ROOT / name)], [device], [count], workers=1)
+    proof = made[trial]
+    if made is not proofs:
+        made.close()
     plain = Paint(False)
     with capsys.disabled():
         print(f"\n{terminal.line(proof, plain)}", end="")

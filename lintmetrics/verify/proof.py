@@ -86,9 +86,10 @@ def prove(
         built = _Built(building)
         for trial in trials:
             trial.prepare(built)
+        begun: dict[tuple[Path, _Wanted], Future[Training]] = {}
         with Trainings(workers) as trainings:
             for trial in trials:
-                trial.begin(trainings)
+                trial.begin(trainings, begun)
             for trial in trials:
                 yield trial.proof()
 
@@ -170,10 +171,17 @@ class _Trial:
             except LintmetricsError as error:
                 self.refused = Side(name, "failed", detail=str(error))
 
-    def begin(self, trainings: Trainings) -> None:
-        if self.refused is None:
-            for name, wanted in self.wanted.items():
-                self.begun[name] = trainings.begin(partial(self._train, name, wanted))
+    def begin(
+        self, trainings: Trainings, begun: dict[tuple[Path, _Wanted], Future[Training]]
+    ) -> None:
+        """Have everything trained that is not yet, such as what runs elsewhere are held against."""
+        if self.refused is not None:
+            return
+        for name, wanted in self.wanted.items():
+            what = (self.case.folder, wanted)
+            if what not in begun:
+                begun[what] = trainings.begin(partial(self._train, name, wanted))
+            self.begun[name] = begun[what]
 
     def proof(self) -> Proof:
         base = Proof(
