@@ -226,7 +226,7 @@ def test_fix_writes_what_is_proved(tmp_path: Path) -> None:
     done = _run(folder, "fix", "--apply", "--verify", "--isolated", "--html", str(page), *TRAIN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "corrected" in done.stdout
-    assert "MulticlassF1Score" in (folder / "train.py").read_text(encoding="utf-8")
+    assert "self.val_f1.update(" in (folder / "train.py").read_text(encoding="utf-8")
     assert "val_f1" in page.read_text(encoding="utf-8")
 
 
@@ -263,3 +263,27 @@ def test_two_revisions_that_log_the_same_are_the_same(tmp_path: Path) -> None:
     assert "new  loss/val" in unnamed.stdout
     assert _state(folder) == before
     assert len(_git(folder, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.training
+@needs_lightning
+def test_a_number_that_somebody_mended_by_hand_is_held_against_the_truth(tmp_path: Path) -> None:
+    before = _project(tmp_path / "old")
+    mended = PROGRAM.replace(
+        "        self.net = nn.Linear(4, 3)\n",
+        "        self.net = nn.Linear(4, 3)\n"
+        '        self.f1 = MulticlassF1Score(num_classes=3, average="{}")\n',
+    )
+    mended = mended.replace(
+        "torchmetrics.functional import f1_score",
+        "torchmetrics.classification import MulticlassF1Score",
+    )
+    mended = mended.replace(
+        'f1 = f1_score(logits, y, task="multiclass", num_classes=3, average="macro")',
+        "self.f1.update(logits, y)",
+    ).replace('self.log("val_f1", f1)', 'self.log("val_f1", self.f1)')
+    for average, code, told in (("macro", 0, "corrected"), ("micro", 1, "wrong  val_f1")):
+        after = _project(tmp_path / average, mended.replace("{}", average))
+        done = _run(before, "verify", "--before", ".", "--after", str(after), *TRAIN)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert told in done.stdout

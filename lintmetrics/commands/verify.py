@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lintmetrics import config
+from lintmetrics import config, sources
 from lintmetrics.commands import options, training_options
 from lintmetrics.commands.training_options import TrainingOptions
+from lintmetrics.config import CommandLine, Configuration
 from lintmetrics.errors import LintmetricsError
 from lintmetrics.report.terminal import Paint, paint_for, tell, write
 
 if TYPE_CHECKING:
     from lintmetrics.diagnostics import Diagnostic
+    from lintmetrics.sources import DiscoveredFile, SettingsFor
     from lintmetrics.verify.case import Case
     from lintmetrics.verify.trees import Tree
     from lintmetrics.verify.verdict import Proof
@@ -64,25 +67,52 @@ class _Change:
         with ExitStack() as stack:
             first = stack.enter_context(tree(before))
             second = stack.enter_context(tree(after))
-            yield first, second, self._fixed(second) if self.fix else []
+            yield first, second, self._fixed(second) if self.fix else _mended(first, second)
 
     def _fixed(self, made: Tree) -> list[Diagnostic]:
-        from lintmetrics import runner, sources
-        from lintmetrics.config import CommandLine, Configuration
+        from lintmetrics import runner
 
-        line = CommandLine(select=self.select, style=self.style)
-        settings_for = Configuration(line).settings_for
-        files, failures = sources.discover((os.fspath(made.folder),), settings_for)
-        files = [
-            file._replace(shown=os.path.relpath(file.path, made.folder))
-            for file in files
-            if made.owns(file.path)
-        ]
+        files, settings_for = _files(made, CommandLine(select=self.select, style=self.style))
         relations = options.relations(self.preserve, self.unsafe_fixes)
         report = runner.fix(files, settings_for, relations=relations, write=True)
-        for failure in (*failures, *report.failures):
+        for failure in report.failures:
             tell(f"{failure.path}: error: {failure.reason}")
         return report.fixed
+
+
+def _files(made: Tree, line: CommandLine) -> tuple[list[DiscoveredFile], SettingsFor]:
+    """Return the sources of a tree, but those that are the user's own behind a link."""
+    settings_for = Configuration(line).settings_for
+    files, failures = sources.discover((os.fspath(made.folder),), settings_for)
+    for failure in failures:
+        tell(f"{failure.path}: error: {failure.reason}")
+    return [
+        file._replace(shown=os.path.relpath(file.path, made.folder))
+        for file in files
+        if made.owns(file.path)
+    ], settings_for
+
+
+def _mended(first: Tree, second: Tree) -> list[Diagnostic]:
+    """Return what is found in the original and no longer in the rewrite.
+
+    Somebody who mends a wrong number changes it, and then the number is not to be the original's.
+    """
+    from lintmetrics import runner
+
+    old, new = (runner.check(*_files(made, CommandLine())).diagnostics for made in (first, second))
+    left = Counter(map(_place, new))
+    mended = []
+    for item in old:
+        if left[_place(item)]:
+            left[_place(item)] -= 1
+        else:
+            mended.append(item)
+    return mended
+
+
+def _place(item: Diagnostic) -> tuple[object, ...]:
+    return (item.path, item.code, item.keys, item.message)
 
 
 @click.command("verify", cls=training_options.CommandWithTraining)

@@ -44,7 +44,7 @@ class Change:
         reference: the Lightning that the original is for; ``"today"`` for the one installed.
         place: where to train.
         timeout: seconds that one training may take; ``None`` for no end.
-        fixed: the findings whose fixes are the change; empty where people made it.
+        fixed: the findings of the original that the change has mended.
         renamed: key after the change to key before it.
         tolerance: how far numbers that are the same may be apart.
         vias: the ways out of Lightning that are compared.
@@ -182,7 +182,7 @@ def claims_of(change: Change, before: Record, after: Record) -> compare.Claims:
             if old not in first and finding.consequence is Consequence.IGNORED:
                 why = f"was never logged: {finding.message}"
                 claims[key] = KeyClaim(key, old, "new", reason=why)
-            elif finding.fix is not None and finding.fix.relation is not Relation.PRESERVES:
+            elif _corrects(finding):
                 claims[key] = KeyClaim(key, old, "corrects", tolerance=_SUMS)
             elif key not in claims:
                 claims[key] = KeyClaim(key, old, "preserves", tolerance=_SUMS)
@@ -193,6 +193,13 @@ def claims_of(change: Change, before: Record, after: Record) -> compare.Claims:
         for key in sorted(logged - claims.keys() - set(change.renamed.values())):
             claims[key] = KeyClaim(key, key, "preserves", tolerance=tolerance)
     return compare.Claims(claims)
+
+
+def _corrects(finding: Diagnostic) -> bool:
+    """Tell whether a number is to change when a finding is mended."""
+    if finding.fix is not None:
+        return finding.fix.relation is not Relation.PRESERVES
+    return finding.consequence is Consequence.WRONG_NUMBER
 
 
 def _spoken_of(finding: Diagnostic, logged: Iterable[str]) -> set[str]:

@@ -134,6 +134,10 @@ class _Wanted:
     place: Place
 
 
+_Key = tuple[str, bytes, str, Place, str | None, float]
+"""What tells two trainings apart: name, program, Lightning, place, what is captured, timeout."""
+
+
 class _Trial:
     """The trainings of one case at one place."""
 
