@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import tokenize
 from collections.abc import Callable, Collection
@@ -55,6 +56,7 @@ from lintmetrics.model.values import (
     Seq,
     Value,
     merge,
+    numbers,
     options,
 )
 from lintmetrics.project import ClassInfo, Module
@@ -154,7 +156,7 @@ class _Move:
         name = parameters[0].arg
         # What fails on one list for each dataloader ran with one dataloader.
         source = self._returned(item_is_flat(self.cls, self.hook, name))
-        reading = self._read(lambda e: isinstance(e, ast.Name) and e.id == name)
+        reading = self._read(lambda e: isinstance(e, ast.Name) and e.id == name, source)
         self._require_no_return(reading)
         logged = [*reading.logged, *self._returned_logs(reading)]
         told = self._read_back(reading, reading.logged, reading.needing, name)
@@ -198,10 +200,11 @@ class _Move:
                 and e.attr == attribute
                 and isinstance(e.value, ast.Name)
                 and e.value.id == "self"
-            )
+            ),
+            source,
         )
         chosen = [
-            (statement, [item for item in reading.logged if item.call is _call_of(statement)])
+            (statement, [item for item in reading.logged if item.call in subtree(statement)])
             for statement in reading.logs
         ]
         chosen = [
@@ -398,10 +401,14 @@ class _Move:
             around = self.module.parent(around)
         return around is not step
 
-    def _read(self, is_outputs: Callable[[ast.expr], bool]) -> Reading:
+    def _read(self, is_outputs: Callable[[ast.expr], bool], source: _Source) -> Reading:
         means = frozenset(id(mean.node) for mean in self.model.batch_means)
+        value = self._output_value(source)
+        keys: tuple[str, ...] = ()
+        if isinstance(value, Map) and not value.open and self.stage is not TRAINING:
+            keys = tuple(key for key, _ in value.items)
         found = Reader(
-            self.module, self.hook, is_outputs, means, self._is_own_metric, self._object_for
+            self.module, self.hook, is_outputs, means, self._is_own_metric, self._object_for, keys
         ).read()
         self.hints = found.names
         return found
@@ -512,7 +519,7 @@ class _Move:
             return None
         if makers[0] not in self.told:
             self.told.append(makers[0])
-            text = f"self.trainer.callback_metrics[{self.module.source.segment(item.key)}]"
+            text = f"self.trainer.callback_metrics[{self._key_text(item)}]"
             number = ".item()" if called.startswith("numpy.") else ""
             self.editor.replace(self.module, term.node, text + number)
             self.replaced.append(term.node)
@@ -568,12 +575,18 @@ class _Move:
     # Writing ----------------------------------------------------------------------------------
 
     def _write(self, item: Logged, source: _Source) -> None:
-        key = self.module.source.segment(item.key)
+        key = self._key_text(item)
         self.hint = "loss" if "loss" in key.lower() else _short(item.key)
         if item.term.kind == "mean":
             self._write_mean(item, key, source)
         else:
             self._write_metric(item, key, source)
+
+    def _key_text(self, item: Logged) -> str:
+        """Return a key as the source has it, or as a loop over keys makes it."""
+        if isinstance(item.key, ast.Constant) and not hasattr(item.key, "lm_parent"):
+            return json.dumps(item.key.value, ensure_ascii=False)
+        return self.module.source.segment(item.key)
 
     def _options(self, item: Logged, is_object: bool) -> list[str]:
         options = list(item.extra)
@@ -628,6 +641,9 @@ class _Move:
         if self._already(item.key):
             self.notes.append(f"{self.stage.step} already logs {shown}")
             return
+        forms = {number.form for number in numbers(self._value_of(item.term.column, source))}
+        if forms & {Form.HITS, Form.COUNT, Form.FLAGS, Form.SUM}:
+            raise CannotEdit(f"{key} is the mean of sums or counts, and self.log would weigh them")
         reduced = self._reduced(item, source)
         value = self._column(item.term.column, source, on_device=False)
         if reduced:
@@ -660,7 +676,7 @@ class _Move:
         if set(ends) & {"numpy", "cpu", "detach"} and "tolist" not in ends and _is_mean(term.by):
             return True
         named = [str(p) for path in term.column.paths for p in path]
-        named += [self.module.source.segment(item.key), ast.unparse(shown) if shown else ""]
+        named += [self._key_text(item), ast.unparse(shown) if shown else ""]
         plain = all(
             not isinstance(option, (Seq, Map, Elements))
             and not (isinstance(option, Number) and option.form in (Form.FLAGS, Form.OTHER))
@@ -674,13 +690,16 @@ class _Move:
             "batch value in the step by hand"
         )
 
+    def _output_value(self, source: _Source) -> Value:
+        """Return what is known of the step's output."""
+        if isinstance(source.statement, ast.Return):
+            return self.model.returned.get(self.stage.step, UNKNOWN)
+        call = getattr(source.statement, "value", None)
+        return merge([a.value for a in self.model.appends if a.node is call])
+
     def _value_of(self, column: Column, source: _Source) -> Value:
         """Return what is known of the part of the step's output that a column is."""
-        if isinstance(source.statement, ast.Return):
-            value = self.model.returned.get(self.stage.step, UNKNOWN)
-        else:
-            call = _call_of(source.statement)
-            value = merge([a.value for a in self.model.appends if a.node is call])
+        value = self._output_value(source)
         if len(column.pieces) != 1 or isinstance(column.pieces[0], str):
             return UNKNOWN
         path = column.pieces[0]
@@ -761,7 +780,7 @@ class _Move:
             self.assumed += metric.notes
         else:
             if metric.relation is Relation.CORRECTS:
-                self.corrected.append(self.module.source.segment(item.key))
+                self.corrected.append(self._key_text(item))
             self.notes += metric.notes
         return name
 
@@ -1073,10 +1092,6 @@ def _short(key: ast.expr) -> str:
     """Return the last word of a key as a name."""
     text = str(key.value).rsplit("/", 1)[-1] if isinstance(key, ast.Constant) else ""
     return text if text.isidentifier() else "output"
-
-
-def _call_of(statement: ast.stmt) -> ast.expr | None:
-    return getattr(statement, "value", None)
 
 
 def _reads(statement: ast.AST, name: str) -> bool:

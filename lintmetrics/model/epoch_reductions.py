@@ -178,6 +178,7 @@ class Reader:
         batch_means: ids of expressions known to be means over batches, however they look.
         is_metric: tells whether an expression is a Metric object that only this hook uses.
         object_for: gives the object for a call of a metric function, by the function's name.
+        keys: the keys of one step's output, where it is a dict and all of them are known.
     """
 
     def __init__(
@@ -188,6 +189,7 @@ class Reader:
         batch_means: frozenset[int] = frozenset(),
         is_metric: Callable[[ast.expr], bool] = lambda expr: False,
         object_for: Callable[[Module, ast.Call, str], MetricObject] | None = None,
+        keys: tuple[str, ...] = (),
     ) -> None:
         self._object_for = object_for
         self._batch_means = batch_means
@@ -195,6 +197,8 @@ class Reader:
         self._module = module
         self._function = function
         self._is_outputs = is_outputs
+        self._keys = keys
+        self._constants: dict[str, str] = {}
         self._names: dict[str, Term] = {}
         self._begun: dict[str, tuple[str, ast.stmt]] = {}
         self._reason = ""
@@ -250,7 +254,7 @@ class Reader:
         if isinstance(node, ast.Return):
             self._return(node, found)
             return
-        if isinstance(node, ast.For) and self._gather(node, found):
+        if isinstance(node, ast.For) and (self._gather(node, found) or self._by_key(node, found)):
             return
         if isinstance(node, ast.If) and self._guards(node):
             found.guards.append(node)
@@ -328,6 +332,118 @@ class Reader:
             found.pure += [(begun, name), (loop, name)]
         return True
 
+    def _by_key(self, loop: ast.For, found: Reading) -> bool:
+        """Read a loop that logs one mean for each key of the outputs."""
+        rounds = self._rounds(loop)
+        if not rounds or loop.orelse:
+            return False
+        inside = set(subtree(loop))
+        bound = {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        if any(
+            isinstance(n, ast.Name) and n.id in bound and n not in inside
+            for n in subtree(self._function)
+        ):
+            return False
+        saved, logged = dict(self._names), list[Logged]()
+        try:
+            for name, key, bound_term in rounds:
+                self._constants[name] = key
+                self._names.update(bound_term)
+                inner = Reading()
+                for statement in loop.body:
+                    self._statement(statement, inner)
+                if inner.kept or inner.guards or inner.cleared or inner.returned:
+                    return False
+                logged += inner.logged
+        finally:
+            self._names = saved
+            self._constants.pop(rounds[0][0], None)
+        if not logged or any(one.term.kind != "mean" for one in logged):
+            return False
+        if len({ast.dump(one.key) for one in logged}) != len(logged):
+            return False  # The last value wins here, and a step would average them.
+        found.logged += logged
+        found.logs.append(loop)
+        return True
+
+    def _rounds(self, loop: ast.For) -> list[tuple[str, str, dict[str, Term]]]:
+        """Return for each round of a loop the name of a key, the key, and what else it binds."""
+        target, over = loop.target, loop.iter
+        if isinstance(target, ast.Name):
+            return [(target.id, key, {}) for key in self._keys_of(over) or ()]
+        if not (
+            isinstance(target, ast.Tuple)
+            and len(target.elts) == 2
+            and isinstance(over, ast.Call)
+            and isinstance(over.func, ast.Attribute)
+            and over.func.attr == "items"
+            and not over.args
+        ):
+            return []
+        name, value = target.elts
+        record = self.term(over.func.value)
+        if record is None or record.kind != "record":
+            return []
+        if not isinstance(name, ast.Name) or not isinstance(value, ast.Name):
+            return []
+        rounds: list[tuple[str, str, dict[str, Term]]] = []
+        for key, _, item in record.items:
+            if item is None:
+                return []
+            rounds.append((name.id, key, {value.id: item}))
+        return rounds
+
+    def _keys_of(self, node: ast.expr) -> tuple[str, ...] | None:
+        """Return the keys that a loop goes through: those written down, or those of an output."""
+        if isinstance(node, (ast.List, ast.Tuple)):
+            keys = [e.value for e in node.elts if isinstance(e, ast.Constant)]
+            named = tuple(key for key in keys if isinstance(key, str))
+            return named if len(named) == len(node.elts) and named else None
+        if isinstance(node, ast.Call) and not node.keywords:
+            func = node.func
+            if isinstance(func, ast.Attribute) and func.attr == "keys" and not node.args:
+                return self._keys_of(func.value)
+            if isinstance(func, ast.Name) and func.id in ("list", "sorted") and len(node.args) == 1:
+                return self._keys_of(node.args[0])
+        if (
+            isinstance(node, ast.Subscript)
+            and not isinstance(node.slice, ast.Slice)
+            and not isinstance(node.slice, ast.Name)
+            and self.term(node.value) is OUTPUTS
+        ):
+            return self._keys or None
+        return None
+
+    def _text_of(self, node: ast.expr) -> str | None:
+        """Return a text that is known, or that a key makes known."""
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else None
+        if isinstance(node, ast.Name):
+            return self._constants.get(node.id)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            left, right = self._text_of(node.left), self._text_of(node.right)
+            return None if left is None or right is None else left + right
+        if not isinstance(node, ast.JoinedStr):
+            return None
+        parts: list[str] = []
+        for value in node.values:
+            inner = value.value if isinstance(value, ast.FormattedValue) else value
+            plain = not isinstance(value, ast.FormattedValue) or (
+                value.conversion == -1 and value.format_spec is None
+            )
+            text = self._text_of(inner) if plain else None
+            if text is None:
+                return None
+            parts.append(text)
+        return "".join(parts)
+
+    def _key(self, node: ast.expr) -> ast.expr | None:
+        """Return a key as it is, or as a constant where a loop over keys makes it."""
+        if not any(name in self._constants for name in _names(node)):
+            return node
+        text = self._text_of(node)
+        return None if text is None else ast.copy_location(ast.Constant(text), node)
+
     def _gathered(self, statement: ast.stmt) -> tuple[str, Term | None]:
         """Return the name that a statement of a loop adds to, with what the loop makes of it."""
         if (
@@ -398,6 +514,7 @@ class Reader:
         else:
             key = call.args[0] if call.args else named.get("name")
             value = call.args[1] if len(call.args) > 1 else named.get("value")
+            key = self._key(key) if key is not None else None
             if key is None or value is None or len(call.args) > 2:
                 return None
             term = self.term(value)
@@ -457,6 +574,8 @@ class Reader:
             return self._record(node)
         if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
             return self._comprehension(node)
+        if isinstance(node, ast.DictComp):
+            return self._dict_comprehension(node)
         if isinstance(node, ast.Subscript):
             return self._subscript(node)
         if isinstance(node, ast.Compare):
@@ -500,6 +619,26 @@ class Reader:
             return None
         return Term("record", items=tuple(items))
 
+    def _dict_comprehension(self, node: ast.DictComp) -> Term | None:
+        """Return the record of one mean for each key."""
+        generator = node.generators[0]
+        if len(node.generators) != 1 or generator.ifs or generator.is_async:
+            return None
+        keys = self._keys_of(generator.iter)
+        if keys is None or not isinstance(generator.target, ast.Name):
+            return None
+        items: list[tuple[str, ast.expr, Term | None]] = []
+        try:
+            for key in keys:
+                self._constants[generator.target.id] = key
+                named, item = self._key(node.key), self.term(node.value)
+                if not isinstance(named, ast.Constant) or item is None or item.kind != "mean":
+                    return None
+                items.append((str(named.value), named, item))
+        finally:
+            self._constants.pop(generator.target.id, None)
+        return Term("record", items=tuple(items))
+
     def _comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Term | None:
         if len(node.generators) != 1 or node.generators[0].ifs or node.generators[0].is_async:
             return None
@@ -527,9 +666,12 @@ class Reader:
 
     def _subscript(self, node: ast.Subscript) -> Term | None:
         owner = self.term(node.value)
-        if owner is None or not isinstance(node.slice, ast.Constant):
+        if owner is None:
             return None
-        key = node.slice.value
+        text = self._text_of(node.slice)
+        if text is None and not isinstance(node.slice, ast.Constant):
+            return None
+        key = text if text is not None else getattr(node.slice, "value", None)
         if owner.kind == "record":
             return next((t for k, _, t in reversed(owner.items) if k == key), None)
         if owner.kind != "item" or len(owner.column.pieces) != 1:
@@ -702,14 +844,10 @@ class Reader:
     def _method(self, node: ast.Call, func: ast.Attribute, owner: Term) -> Term | None:
         name = func.attr
         if owner.kind == "item" and name == "get" and node.args:
-            key = node.args[0]
+            key = self._text_of(node.args[0])
             piece = owner.column.pieces[0] if len(owner.column.pieces) == 1 else ""
-            if (
-                isinstance(key, ast.Constant)
-                and isinstance(key.value, str)
-                and not isinstance(piece, str)
-            ):
-                return Term("item", Column(((*piece, key.value),)), node=owner.node)
+            if key is not None and not isinstance(piece, str):
+                return Term("item", Column(((*piece, key),)), node=owner.node)
             return None
         if name in _UNWRAPPED and not (name in ("float", "double") and owner.kind == "whole"):
             return owner
