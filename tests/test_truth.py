@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -398,6 +400,84 @@ def test_scikit_learn_has_equals_worked_out_by_hand() -> None:
     assert round(2.5**0.5, 6) in opinions("x.MeanSquaredError", {}, [1.0, 2.0], [0.0, 4.0])
     assert -1.0 in opinions("torchmetrics.PearsonCorrCoef", {}, [1.0, 2.0, 3.0], [3.0, 2.0, 1.0])
     assert opinions("torchmetrics.FID", {}, [1.0, 2.0], [0.0, 4.0]) == set()
+
+
+# Many calls as one ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gathering(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The part of the recorder that gathers, loaded here and not installed."""
+    pytest.importorskip("torch", reason="what metrics are given are tensors")
+    monkeypatch.syspath_prepend(RECORDER)
+    for name in ("lintmetrics_recorder", "lintmetrics_evidence"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module("lintmetrics_evidence")
+
+
+def calls(gathering: Any, *args: tuple[Any, ...], **settings: Any) -> list[Any]:
+    return [gathering._Call(step, given, settings) for step, given in enumerate(args)]
+
+
+def test_data_are_joined_and_settings_are_handed_on(gathering: Any) -> None:
+    import torch
+
+    preds, target = torch.rand(7, 3), torch.arange(7)
+    weights = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    made = [(preds[:4], target[:4], weights), (preds[4:], target[4:], weights)]
+    args, kwargs = gathering._joined(calls(gathering, *made, average="macro", classes=[0, 1]))
+    assert torch.equal(args[0], preds)
+    assert torch.equal(args[1], target)
+    assert torch.equal(args[2], weights)
+    assert kwargs == {"average": "macro", "classes": [0, 1]}
+
+
+def test_lists_texts_and_a_squeezed_last_batch_are_joined(gathering: Any) -> None:
+    import torch
+
+    made = [(["a b"], ["a"]), (["c"], ["c", "d"][:1])]
+    assert gathering._joined(calls(gathering, *made))[0] == (["a b", "c"], ["a", "c"])
+    made_of_texts = [("a b", "a"), ("c", "d")]
+    assert gathering._joined(calls(gathering, *made_of_texts))[0] == (["a b", "c"], ["a", "d"])
+    made_of_tensors = [(torch.tensor([1.0, 2.0]),), (torch.tensor(3.0),)]
+    (joined,), _ = gathering._joined(calls(gathering, *made_of_tensors))
+    assert joined.tolist() == [1, 2, 3]
+
+
+def test_calls_that_do_not_make_one_say_why(gathering: Any) -> None:
+    import torch
+
+    def why(*made: Any) -> str:
+        with pytest.raises(gathering._Unlike) as raised:
+            gathering._joined(list(made))
+        return str(raised.value)
+
+    one = gathering._Call(0, (torch.rand(2, 4), torch.rand(2, 4)), {"k": 1})
+    assert why(one, gathering._Call(1, one.args, {})) == "it is called in different ways"
+    assert why(one, gathering._Call(1, one.args, {"k": 2})) == "its k changes from batch to batch"
+    wide = gathering._Call(1, (torch.rand(2, 5), torch.rand(2, 5)), {"k": 1})
+    assert why(one, wide) == "its argument 1 has different shapes from batch to batch"
+
+
+def test_arguments_that_are_too_large_are_let_go(
+    gathering: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def mean(values: Any) -> Any:
+        return values.mean()
+
+    monkeypatch.setattr(gathering, "LIMIT", 100)
+    gathering._EVIDENCE.open = gathered = gathering._Pass()
+    gathering._EVIDENCE.thread = threading.get_ident()
+    for _ in range(3):
+        gathered.steps.append(gathering._Step(10))
+        gathering._watched(mean, "mean", mean, (torch.ones(10),), {})
+    (told,) = gathering._told_pass(gathered, 1)["metrics"]
+    assert told["sites"][0]["answers"] == {"": [1.0, 1.0, 1.0]}
+    reason = told["sites"][0]["whole"]["reason"]
+    assert reason == "too large: its arguments have more than 120 bytes"
+    assert gathering._EVIDENCE.bytes == 0
 
 
 # Real trainings -----------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import sys
 import threading
 import weakref
@@ -47,6 +48,7 @@ STORED = 2**30
 _LIBRARIES = ("torch", "torchmetrics", "pytorch_lightning", "lightning", "sklearn", "scipy")
 _BATCH_HOOKS = ("_step", "_step_end", "_batch_start", "_batch_end")
 _METRIC_CODES = frozenset({"LM101", "LM102", "LM103", "LM114"})
+_MEAN_CODES = frozenset({"LM104", "LM111"})
 _SCALARS = (bool, int, float, str, type(None))
 _LEAVES = 200
 _MISSING = object()
@@ -114,7 +116,11 @@ class _Evidence:
     def __init__(self, wanted: list[dict[str, Any]]) -> None:
         self.wanted = wanted
         self.stages = {key[0] for one in wanted for key in one["keys"]}
-        self.metrics = any(one["code"] in _METRIC_CODES for one in wanted)
+        codes = {one["code"] for one in wanted}
+        self.metrics = bool(codes & _METRIC_CODES)
+        # What is averaged by hand may have any name in the steps.
+        self.by_hand = bool(codes & _MEAN_CODES)
+        self.meant: dict[str, bool] = {}
         self.passes: dict[tuple[str, int], _Pass] = {}
         self.open: _Pass | None = None
         self.module: Any = None
@@ -127,6 +133,16 @@ class _Evidence:
 
     def wants(self, stage: str) -> bool:
         return "*" in self.stages or {"sanity": "validate"}.get(stage, stage) in self.stages
+
+    def means(self, name: str) -> bool:
+        """Whether what is logged under a name is of use."""
+        if name not in self.meant:
+            patterns = (pattern for one in self.wanted for _, pattern in one["keys"])
+            self.meant[name] = self.by_hand or any(
+                re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL)
+                for pattern in patterns
+            )
+        return self.meant[name]
 
     def pass_of(self, stage: str, loader: int) -> _Pass:
         return self.passes.setdefault((stage, loader), _Pass())
@@ -188,8 +204,8 @@ def step_begins(run: Any, module: Any, batch: Any) -> None:
 
 def step_ended(returned: Any) -> None:
     """A step, or the hook after it, has returned."""
-    if _EVIDENCE.open is not None and returned is not None:
-        _EVIDENCE.open.steps[-1].returned = dict(_numbers_in(returned))
+    if _EVIDENCE.by_hand and _EVIDENCE.open is not None and returned is not None:
+        _EVIDENCE.open.steps[-1].returned = dict(_numbers_in(returned, elements=False))
 
 
 def epoch_ends(run: Any, module: Any) -> None:
@@ -197,7 +213,7 @@ def epoch_ends(run: Any, module: Any) -> None:
     stage = run.stage
     steps = [step for (at, _), one in _EVIDENCE.passes.items() if at == stage for step in one.steps]
     _EVIDENCE.open = None
-    if not steps or module is None:
+    if not steps or module is None or not _EVIDENCE.by_hand:
         return
     gathered = _EVIDENCE.pass_of(stage, 0)
     for name, value in list(module.__dict__.items()):
@@ -205,7 +221,7 @@ def epoch_ends(run: Any, module: Any) -> None:
             continue
         series: dict[str, list[Any]] = {}
         for index, item in enumerate(value):
-            for path, number in _numbers_in(item):
+            for path, number in _numbers_in(item, elements=False):
                 series.setdefault(f"self.{name}{path}", [None] * len(steps))[index] = number
         gathered.held.update(series)
 
@@ -266,21 +282,26 @@ def _is_number(value: Any) -> bool:
     return hasattr(value, "dtype") and hasattr(value, "item") and getattr(value, "size", 0) == 1
 
 
-def _numbers_in(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield the single numbers of a value, and the elements of small tensors, with their place."""
+def _numbers_in(
+    value: Any, path: str = "", depth: int = 0, elements: bool = True
+) -> Iterator[tuple[str, Any]]:
+    """Yield the single numbers of a value with their place in it.
+
+    ``elements``: also those of a small tensor, such as one that has a number for each class.
+    """
     if _is_number(value):
         yield path, value.detach().clone() if recorder._is_tensor(value) else value
     elif recorder._is_tensor(value) or (hasattr(value, "dtype") and hasattr(value, "shape")):
-        if len(value.shape) == 1 and 1 < value.shape[0] <= _LEAVES:
+        if elements and len(value.shape) == 1 and 1 < value.shape[0] <= _LEAVES:
             for index, number in enumerate(value.tolist()):
                 if _is_number(number):
                     yield f"{path}[{index}]", number
     elif depth < 4 and isinstance(value, dict):
         for key, item in list(value.items())[:_LEAVES]:
-            yield from _numbers_in(item, f"{path}[{key!r}]", depth + 1)
+            yield from _numbers_in(item, f"{path}[{key!r}]", depth + 1, elements)
     elif depth < 4 and isinstance(value, (list, tuple)) and len(value) <= _LEAVES:
         for index, item in enumerate(value):
-            yield from _numbers_in(item, f"{path}[{index}]", depth + 1)
+            yield from _numbers_in(item, f"{path}[{index}]", depth + 1, elements)
 
 
 def _log(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -298,11 +319,11 @@ def _log(original: Callable[..., Any]) -> Callable[..., Any]:
 
 @recorder._guarded  # type: ignore[untyped-decorator]
 def _logged(name: str, value: Any) -> None:
-    if not _EVIDENCE.in_batch():
+    if not _EVIDENCE.in_batch() or not _EVIDENCE.means(name):
         return
     gathered = _EVIDENCE.open
     assert gathered is not None
-    if recorder._is_metric(value) if hasattr(value, "_modules") else False:
+    if hasattr(value, "_modules") and recorder._is_metric(value):
         gathered.objects[name] = id(value)
     elif isinstance(value, dict):
         for path, number in _numbers_in(value):
@@ -511,7 +532,7 @@ def _called(target: Any, label: str, args: Any, kwargs: Any) -> Any:
     noted = _Call(len(gathered.steps) - 1, (), {})
     site.calls.append(noted)
     if not metric.reason:
-        size = _bytes((args, kwargs))
+        size = sum(_bytes(value) for value in (*args, *kwargs.values()))
         metric.bytes += size
         _EVIDENCE.bytes += size
         if _EVIDENCE.bytes > LIMIT:
