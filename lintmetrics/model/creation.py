@@ -226,4 +226,15 @@ def assignment(name: str, made: str) -> list[str]:
     value, split, keys = rest[1:-2].partition(" for key in ")
     if len(inner[0]) > _WIDTH - 8 and split and rest.startswith("{"):
         inner = ["    {", f"        {value}", f"       {split}{keys}", "    }"]
+    elif len(inner[0]) > _WIDTH - 8:
+        inner = [f"    {argument}," for argument in _arguments(made, head)] or inner
     return [f"self.{name} = {head}(", *inner, ")"]
+
+
+def _arguments(made: str, head: str) -> list[str]:
+    """Return the arguments of a call as they are written; none where it is no call of that name."""
+    call = ast.parse(made, mode="eval").body
+    if not isinstance(call, ast.Call) or ast.get_source_segment(made, call.func) != head:
+        return []
+    parts = [ast.get_source_segment(made, node) for node in (*call.args, *call.keywords)]
+    return [part for part in parts if part]
