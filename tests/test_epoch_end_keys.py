@@ -62,8 +62,8 @@ def fixed(end: str, folder: Path, other: str = LOSS) -> str:
         ),
         (
             "means = {k: torch.stack([o[k] for o in outputs]).mean() for k in outputs[0]}\n"
-            "for name, mean in means.items():\n"
-            '    self.log("val_" + name, mean)',
+            "for k, mean in means.items():\n"
+            '    self.log("val_" + k, mean)',
             ("val_a", "val_b"),
         ),
     ],

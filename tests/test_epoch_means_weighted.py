@@ -229,6 +229,32 @@ def test_a_callback_that_reads_the_output_is_asked(tmp_path: Path) -> None:
     assert "`print" in reason(tmp_path, text) or "join" in reason(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("body", "weighed"), [('outputs["x"] = outputs["loss"]', True), ("print(*outputs)", False)]
+)
+def test_the_methods_that_a_callback_hands_the_output_to_are_asked(
+    body: str, weighed: bool, tmp_path: Path
+) -> None:
+    callback = f"""
+
+class Table(pl.Callback):
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self._note(outputs, pl_module)
+        self._show(outputs)
+
+    def _note(self, outputs, pl_module):
+        {body}
+
+    @staticmethod
+    def _show(outputs):
+        print(outputs["loss"])
+"""
+    text = LIST + STEP + "        return output\n\n" + END.replace("OTHER", "pass") + callback
+    (tmp_path / "model.py").write_text(HEAD + text)
+    assert not projects.fix(tmp_path, "LM111").failures
+    assert ("mean_batch_size" in (tmp_path / "model.py").read_text()) == weighed
+
+
 def test_sums_over_batches_keep_their_votes(tmp_path: Path) -> None:
     text = LIST + STEP.replace("self.net(x), y)", 'self.net(x), y, reduction="sum")')
     (tmp_path / "model.py").write_text(HEAD + text + END.replace("OTHER", "pass"))

@@ -340,7 +340,11 @@ class Reader:
         inside = set(subtree(loop))
         bound = {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         if any(
-            isinstance(n, ast.Name) and n.id in bound and n not in inside
+            isinstance(n, ast.Name)
+            and n.id in bound
+            and n not in inside
+            and isinstance(n.ctx, ast.Load)
+            and not self._is_comprehended(n)
             for n in subtree(self._function)
         ):
             return False
@@ -365,6 +369,16 @@ class Reader:
         found.logged += logged
         found.logs.append(loop)
         return True
+
+    def _is_comprehended(self, name: ast.Name) -> bool:
+        """Tell whether a name is one that a comprehension around it binds for itself."""
+        return any(
+            isinstance(inner, ast.Name) and inner.id == name.id
+            for around in self._module.ancestors(name)
+            if isinstance(around, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp))
+            for generator in around.generators
+            for inner in subtree(generator.target)
+        )
 
     def _rounds(self, loop: ast.For) -> list[tuple[str, str, dict[str, Term]]]:
         """Return for each round of a loop the name of a key, the key, and what else it binds."""

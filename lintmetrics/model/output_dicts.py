@@ -601,17 +601,27 @@ def _argument(call: ast.Call, function: FunctionNode, name: str) -> ast.expr | N
     ):
         return None
     given = next((k.value for k in call.keywords if k.arg == name), None)
-    names = [a.arg for a in [*function.args.posonlyargs, *function.args.args][1:]]
+    names = _given_by_position(function)
     if given is None and name in names and names.index(name) < len(call.args):
         given = call.args[names.index(name)]
     return given
 
 
+def _given_by_position(function: FunctionNode) -> list[str]:
+    """Return the parameters that the arguments of a call fill, one after the other."""
+    names = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    static = any(
+        isinstance(d, ast.Name) and d.id == "staticmethod" for d in function.decorator_list
+    )
+    return names if static else names[1:]
+
+
 def _parameter(call: ast.Call, function: FunctionNode, given: ast.AST) -> str | None:
     """Return the parameter of a method that an argument of a call is for."""
-    names = [a.arg for a in [*function.args.posonlyargs, *function.args.args][1:]]
+    names = _given_by_position(function)
     if isinstance(given, ast.keyword):
-        return given.arg if given.arg in [a.arg for a in extra_parameters(function)] else None
+        known = [*names, *(a.arg for a in extra_parameters(function))]
+        return given.arg if given.arg in known else None
     if any(isinstance(argument, ast.Starred) for argument in call.args):
         return None
     index = next(i for i, argument in enumerate(call.args) if argument is given)
