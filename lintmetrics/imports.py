@@ -15,7 +15,7 @@ from lintmetrics.edits import CannotEdit, Edit, Editor
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
-    from lintmetrics.project import Module
+    from lintmetrics.project import ImportedName, Module
 
 _WORD = re.compile(r"\w+")
 
@@ -147,6 +147,84 @@ def joined(before: ast.Module, after: Module) -> tuple[Edit, ...]:
         editor.remove(after, statement)
         return editor.edits
     return ()
+
+
+def spelled_alike(before: ast.Module, after: Module) -> tuple[Edit, ...]:
+    """Return the edits that give up one of several ways to name TorchMetrics that fixes added.
+
+    ``import torchmetrics``, ``import torchmetrics as metrics`` and ``from torchmetrics import
+    F1Score`` are each right, and each come from another fix; all three in one file are not.
+
+    Args:
+        before: the tree of the file as its author left it.
+        after: the file as the fixes made it.
+    """
+    written = {ast.dump(node) for node in before.body}
+    own = {
+        alias.asname or alias.name
+        for node in before.body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+        if (node.module if isinstance(node, ast.ImportFrom) else alias.name) == "torchmetrics"
+    }
+    found = [
+        item
+        for item in after.imports
+        if item.statement in after.tree.body and _names_torchmetrics(item)
+    ]
+    whole = [item for item in found if isinstance(item.statement, ast.Import)]
+    if not whole:
+        return ()
+    # What the author wrote is kept, then the plain name.
+    whole.sort(key=lambda item: (ast.dump(item.statement) not in written, bool(item.alias.asname)))
+    kept = whole[0]
+    for item in found:
+        if item is kept or ast.dump(item.statement) in written or item.bound in own:
+            continue
+        suffix = "" if item in whole else f".{item.alias.name}"
+        edits = _renamed(after, item, kept.bound + suffix)
+        if edits:
+            return edits
+    return ()
+
+
+def _names_torchmetrics(item: ImportedName) -> bool:
+    statement = item.statement
+    if isinstance(statement, ast.Import):
+        return item.alias.name == "torchmetrics"
+    return statement.module == "torchmetrics" and not statement.level and item.bound != "*"
+
+
+def _renamed(module: Module, item: ImportedName, new: str) -> tuple[Edit, ...]:
+    """Return the edits that read a name otherwise, and import it no longer."""
+    old = item.bound
+    if any(other.bound == old and other is not item for other in module.imports):
+        return ()
+    editor = Editor()
+    for node in subtree(module.tree):
+        if isinstance(node, ast.Name) and node.id == old:
+            if not isinstance(node.ctx, ast.Load):
+                return ()
+            if module.qualified(node) != item.target:
+                return ()
+            editor.replace(module, node, new)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.arg)):
+            if getattr(node, "name", getattr(node, "arg", "")) == old:
+                return ()
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and old != "torchmetrics"
+            and old in _names_in(node.value)
+        ):
+            return ()
+    if not isinstance(item.statement, (ast.Import, ast.ImportFrom)):
+        return ()
+    try:
+        editor.remove_import(module, item.statement, old)
+    except CannotEdit:
+        return ()
+    return editor.edits
 
 
 def _is_plain_line(module: Module, statement: ast.ImportFrom) -> bool:

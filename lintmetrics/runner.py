@@ -484,7 +484,7 @@ def _tidy_imports(held: _Files) -> None:
     """Take out the imports whose last readers the fixes took away, and join what they added."""
     from lintmetrics import syntax
     from lintmetrics.edits import apply
-    from lintmetrics.imports import joined, left_unread
+    from lintmetrics.imports import joined, left_unread, spelled_alike
 
     for path in sorted(held.edited):
         file = held.file(path)
@@ -493,7 +493,11 @@ def _tidy_imports(held: _Files) -> None:
             module = held.project(held.settings_for(path)).module_at(path)
             if module is None:
                 break
-            edits = left_unread(before, module) or joined(before, module)
+            edits = (
+                left_unread(before, module)
+                or joined(before, module)
+                or spelled_alike(before, module)
+            )
             if not edits:
                 break
             held.edit(path, module.source.container.pack(apply(module.source.text, edits)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from projects import fix, written
@@ -74,3 +75,56 @@ def test_a_string_annotation_is_a_reader(tmp_path: Path) -> None:
     source += "\n\nCHECKS: 'dict[str, precision]' = {}\n"
     after = _fixed(tmp_path, source)
     assert "from torchmetrics.functional import precision" in after.splitlines()
+
+
+def test_torchmetrics_is_named_in_one_way(tmp_path: Path) -> None:
+    source = """
+    import pytorch_lightning as pl
+    import torch
+    import torch.nn.functional as F
+    from pytorch_lightning import metrics
+
+
+    class Model(pl.LightningModule):
+        def __init__(self, num_classes=3):
+            super().__init__()
+            self.mse = pl.metrics.MeanSquaredError()
+            self.f1 = metrics.F1(num_classes=num_classes)
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.log("ppl", torch.exp(F.cross_entropy(x, y)))
+    """
+    after = _fixed(tmp_path, dedent(source))
+    assert [line for line in after.splitlines() if "import" in line and "metrics" in line] == [
+        "import torchmetrics"
+    ]
+    for made in ("MeanSquaredError()", "F1Score(", "MeanMetric()"):
+        assert f"torchmetrics.{made}" in after
+
+
+def test_how_the_author_names_torchmetrics_is_kept(tmp_path: Path) -> None:
+    source = """
+    import pytorch_lightning as pl
+    import torch
+    import torch.nn.functional as F
+    import torchmetrics as tm
+    from pytorch_lightning.metrics import MeanSquaredError
+    from torchmetrics import MeanAbsoluteError
+
+
+    class Model(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.mse = MeanSquaredError()
+            self.mae = MeanAbsoluteError()
+            self.error = tm.MeanSquaredLogError()
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.log("ppl", torch.exp(F.cross_entropy(x, y)))
+    """
+    after = _fixed(tmp_path, dedent(source))
+    assert "import torchmetrics as tm" in after.splitlines()
+    assert "self.mae = MeanAbsoluteError()" in after
+    assert "tm.MeanMetric()" in after

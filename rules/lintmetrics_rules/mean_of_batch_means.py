@@ -80,13 +80,20 @@ class MeanOfBatchMeans(Rule):
             yield Finding(
                 model,
                 f"{label} gives every batch one vote, so a short last one weighs as a full one",
-                help=f'log the batch value in {step}: self.log("{keys[0] if keys else "..."}", '
-                "value, on_step=False, on_epoch=True)",
+                help=_help(step or "the step", keys, label),
                 node=mean.node,
                 module=mean.module,
                 detail=mean,
                 keys=tuple((hooks.stage_of(mean.hook) or "*", key) for key in keys),
             )
+
+
+def _help(step: str, keys: list[str], label: str) -> str:
+    if len(keys) == 1 and "*" not in keys[0]:
+        call = f'self.log("{keys[0]}", value, on_step=False, on_epoch=True)'
+        return f"log the batch value in {step}: {call}"
+    which = "each its own key" if len(keys) > 1 else f"the key that {label} goes by"
+    return f"log the batch value in {step} under {which}, with on_step=False, on_epoch=True"
 
 
 def _called(mean: BatchMean) -> str:
