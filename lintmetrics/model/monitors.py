@@ -1,0 +1,299 @@
+"""What watches a logged number by its key: checkpoints, early stopping, plateau schedulers."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from lintmetrics.model import hooks
+from lintmetrics.model.flow import LightningClass, LogContext
+from lintmetrics.model.tensors import bindings
+from lintmetrics.model.values import Form, numbers
+from lintmetrics.tree import subtree
+
+if TYPE_CHECKING:
+    from lintmetrics.project import Module, Project
+
+_CALLBACK = re.compile(
+    r"(?:pytorch_lightning|lightning\.pytorch|lightning)\.callbacks\.(?:\w+\.)*"
+    r"(ModelCheckpoint|EarlyStopping)$"
+)
+_PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
+_LOG = re.compile(r"\.log(?:_dict)?\(")
+# Objects with a `log` of their own that tells Lightning nothing.
+_OTHER_LOGS = re.compile(r"logg|math|np$|numpy|torch|wandb|mlflow|experiment|console|writer", re.I)
+_SUFFIX = re.compile(r"(?:_epoch|_step)?(?:/dataloader_idx_\d+)?$")
+_OF_BATCH = (Form.MEAN, Form.SUM, Form.METRIC, Form.RATIO, Form.HITS, Form.OTHER)
+_OF_LIGHTNING = frozenset(("step", "epoch", "global_step", "v_num"))
+_NEAR = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Monitor:
+    """A callback or scheduler that is told the key of a number.
+
+    Args:
+        module: the file; ``node``: the call or dict that says it.
+        kind: ``ModelCheckpoint``, ``EarlyStopping`` or ``ReduceLROnPlateau``.
+        key: the key; ``key_node``: where it is written.
+        call: the call whose ``mode`` decides; ``None`` where it is not known.
+    """
+
+    module: Module = field(repr=False)
+    node: ast.expr
+    kind: str
+    key: str
+    key_node: ast.expr
+    call: ast.Call | None
+
+    def argument(self, name: str) -> ast.expr | None:
+        """Return a keyword argument of the call that is told the mode."""
+        for keyword in self.call.keywords if self.call is not None else ():
+            if keyword.arg == name:
+                return keyword.value
+        return None
+
+    @property
+    def mode(self) -> str:
+        """``min`` or ``max``; empty where that is not known."""
+        if self.call is None or any(keyword.arg is None for keyword in self.call.keywords):
+            return ""
+        if self.kind == "ReduceLROnPlateau" and len(self.call.args) > 1:
+            return ""
+        if len(self.call.args) > (2 if self.kind == "EarlyStopping" else 1):
+            return ""
+        given = self.argument("mode")
+        if given is None:
+            return "min"
+        value = given.value if isinstance(given, ast.Constant) else None
+        return value if isinstance(value, str) and value in ("min", "max") else ""
+
+    @property
+    def is_for_steps(self) -> bool:
+        """Whether it looks at the number in the middle of an epoch."""
+        if isinstance(self.node, ast.Dict):
+            for key, value in zip(self.node.keys, self.node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "interval":
+                    return not (isinstance(value, ast.Constant) and value.value == "epoch")
+            return False
+        return any(
+            self.argument(name) is not None
+            for name in ("every_n_train_steps", "train_time_interval")
+        )
+
+
+def monitors(module: Module) -> list[Monitor]:
+    """Return everything in a file that watches a key which is written down."""
+    known: list[Monitor] | None = module.__dict__.get("_lm_monitors")
+    if known is None:
+        found: list[Monitor] = []
+        if "monitor" in module.source.text or "EarlyStopping" in module.source.text:
+            found = [*_of_callbacks(module), *_of_schedulers(module)]
+        known = module.__dict__["_lm_monitors"] = found
+    return known
+
+
+def _of_callbacks(module: Module) -> Iterator[Monitor]:
+    for site in module.call_sites:
+        match = _CALLBACK.match(site.name)
+        if match is None:
+            continue
+        kind = match.group(1)
+        written = next((k.value for k in site.node.keywords if k.arg == "monitor"), None)
+        if written is None and kind == "EarlyStopping" and site.node.args:
+            written = site.node.args[0]
+        key = _text(module, written)
+        if written is not None and key:
+            yield Monitor(module, site.node, kind, key, written, site.node)
+
+
+def _of_schedulers(module: Module) -> Iterator[Monitor]:
+    for cls in module.classes:
+        method = cls.methods.get("configure_optimizers")
+        if method is None or not cls.is_lightning:
+            continue
+        for node in subtree(method):
+            if not isinstance(node, ast.Dict):
+                continue
+            entries = {
+                key.value: value
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant)
+            }
+            written = entries.get("monitor")
+            key = _text(module, written)
+            if written is None or not key:
+                continue
+            scheduler = entries.get("scheduler", entries.get("lr_scheduler"))
+            if isinstance(scheduler, ast.Name):
+                bound = bindings(module, scheduler.id, method)
+                value = (
+                    bound[0].value if len(bound) == 1 and isinstance(bound[0], ast.Assign) else None
+                )
+                scheduler = value or scheduler
+            if isinstance(scheduler, ast.Call) and module.qualified(scheduler.func) == _PLATEAU:
+                yield Monitor(module, node, "ReduceLROnPlateau", key, written, scheduler)
+
+
+def _text(module: Module, node: ast.expr | None) -> str:
+    """Return a string that is written down, here or in a constant of the file."""
+    if isinstance(node, ast.Name) and module.enclosing_function(node) is not None:
+        function = module.enclosing_function(node)
+        if function is not None and node.id in module.scope_of(function):
+            bound = bindings(module, node.id, function)
+            only = bound[0] if len(bound) == 1 else None
+            node = only.value if isinstance(only, ast.Assign) else None
+    if isinstance(node, ast.Name):
+        value = module.constant(node.id)
+        return value if isinstance(value, str) else ""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+# What is logged ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LoggedKeys:
+    """The keys that a project logs.
+
+    Args:
+        keys: those that are written down, and templates with ``*`` for what is not known.
+        is_open: whether something is logged under a key of which nothing is known.
+    """
+
+    keys: frozenset[str]
+    is_open: bool
+
+    def may_hold(self, key: str) -> bool:
+        """Tell whether a key may be there, with the endings that Lightning gives keys."""
+        if self.is_open or not self.keys or key in _OF_LIGHTNING:
+            return True
+        wanted = {key, _SUFFIX.sub("", key), re.sub(r"/dataloader_idx_\d+$", "", key)}
+        return any(
+            name in wanted or ("*" in name and any(_pattern(name).fullmatch(one) for one in wanted))
+            for name in self.keys
+        )
+
+    def nearest(self, key: str) -> str:
+        """Return the key that is most like one; empty when none is."""
+        plain = sorted(name for name in self.keys if "*" not in name)
+        near = difflib.get_close_matches(key, plain, 1, _NEAR)
+        return near[0] if near else ""
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in template.split("*")))
+
+
+_tables: WeakKeyDictionary[Project, LoggedKeys] = WeakKeyDictionary()
+
+
+def is_spelled(monitor: Monitor) -> bool:
+    """Tell whether a key is written anywhere in the project but where it is watched.
+
+    A test of the texts first: most keys that are watched are logged by the same name.
+    """
+    quoted = re.compile(rf"(['\"]){re.escape(monitor.key)}\1")
+    for module in monitor.module.project.mentioning(quoted):
+        for node in subtree(module.tree):
+            spelled = isinstance(node, ast.Constant) and node.value == monitor.key
+            if spelled and not _is_watched(module, node):
+                return True
+    return False
+
+
+def _is_watched(module: Module, node: ast.AST) -> bool:
+    above = module.parent(node)
+    if isinstance(above, ast.keyword):
+        return "monitor" in (above.arg or "")
+    if isinstance(above, ast.Dict) and node in above.values:
+        key = above.keys[above.values.index(node)]
+        return isinstance(key, ast.Constant) and "monitor" in str(key.value)
+    if isinstance(above, ast.Assign):
+        names = {target.id for target in above.targets if isinstance(target, ast.Name)}
+        return any(getattr(other.key_node, "id", "") in names for other in monitors(module))
+    return any(node is other.key_node for other in monitors(module))
+
+
+def logged_keys(project: Project) -> LoggedKeys:
+    """Return every key that a project logs; worked out only where a key is in doubt."""
+    known = _tables.get(project)
+    if known is not None:
+        return known
+    keys: set[str] = set()
+    is_open = False
+    for module in project.mentioning(_LOG):
+        for call in module.calls:
+            for key in _keys_of(module, call):
+                if key is None or not key.strip("*"):
+                    is_open = True
+                else:
+                    keys.add(key)
+        if is_open:
+            break
+    known = _tables[project] = LoggedKeys(frozenset(keys), is_open)
+    return known
+
+
+def _keys_of(module: Module, call: ast.Call) -> Iterator[str | None]:
+    """Yield the keys of a log call as templates, ``None`` for one that is not known."""
+    func = call.func
+    if not (isinstance(func, ast.Attribute) and func.attr in ("log", "log_dict")):
+        return
+    if _OTHER_LOGS.search(module.source.segment(func.value)):
+        return
+    if func.attr == "log" and len(call.args) + len(call.keywords) < 2:
+        return
+    cls = module.enclosing_class(call)
+    ways = LightningClass.of(cls).calls_at(call) if cls is not None and cls.is_lightning else []
+    if ways:
+        yield from (way.key for one in ways for way in one.contexts)
+        return
+    named = next((k.value for k in call.keywords if k.arg in ("name", "dictionary")), None)
+    given = named or (call.args[0] if call.args else None)
+    if func.attr == "log":
+        yield _template(module, given)
+    elif isinstance(given, ast.Dict):
+        yield from (None if key is None else _template(module, key) for key in given.keys)
+    else:
+        yield None
+
+
+def _template(module: Module, node: ast.expr | None) -> str | None:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values
+        )
+    return _text(module, node) or None
+
+
+def ways_of(monitor: Monitor) -> list[LogContext]:
+    """Return every way in which a key that is spelled in a log call is logged."""
+    found: list[LogContext] = []
+    base = re.sub(r"/dataloader_idx_\d+$", "", monitor.key)
+    quoted = re.compile(rf"(['\"]){re.escape(base)}\1")
+    for module in monitor.module.project.mentioning(quoted):
+        for cls in module.classes:
+            if cls.is_lightning or cls.is_kind("Callback"):
+                for call in LightningClass.of(cls).log_calls:
+                    found += [way for way in call.contexts if way.key == base]
+    return found
+
+
+def is_last_batch(way: LogContext) -> bool:
+    """Tell whether a way leaves the value of one training batch under the key.
+
+    What the module keeps itself may be a running value, of which the last is the one that counts.
+    """
+    return (
+        any(number.form in _OF_BATCH for number in numbers(way.value))
+        and hooks.is_batch_hook(way.hook)
+        and way.stage == "train"
+        and way.on_step is True
+        and way.on_epoch is False
+    )

@@ -1,0 +1,76 @@
+"""LM401: a key is watched that nothing in the project logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lintmetrics.model.monitors import is_spelled, logged_keys, monitors
+from lintmetrics.project import Module
+from lintmetrics.rule import Consequence, Finding, Rule
+
+
+class UnknownMonitor(Rule):
+    """A checkpoint, early stopping or scheduler that watches a key nobody logs.
+
+    Lightning raises at the end of the first epoch when a watched key is not there; a
+    ``ModelCheckpoint`` that is triggered by steps, and an ``EarlyStopping`` with
+    ``strict=False``, do nothing and say nothing.
+    """
+
+    code = "LM401"
+    consequence = Consequence.CRASH
+    source = (
+        "executed on lightning 2.6.6: MisconfigurationException of ModelCheckpoint, RuntimeError "
+        "of EarlyStopping; callbacks/model_checkpoint.py and early_stopping.py"
+    )
+    bad = """
+    import lightning.pytorch as pl
+    import torch.nn.functional as F
+    from lightning.pytorch.callbacks import EarlyStopping
+
+
+    class Regressor(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.log("val/loss", F.mse_loss(self.net(x), y))
+
+
+    stop = EarlyStopping(monitor="val_loss")
+    """
+    good = """
+    import lightning.pytorch as pl
+    import torch.nn.functional as F
+    from lightning.pytorch.callbacks import EarlyStopping
+
+
+    class Regressor(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.log("val/loss", F.mse_loss(self.net(x), y))
+
+
+    stop = EarlyStopping(monitor="val/loss")
+    """
+
+    def check(self, module: Module) -> Iterator[Finding]:
+        """Find keys that are written nowhere else, where a key much like them is logged."""
+        for monitor in monitors(module):
+            if is_spelled(monitor):
+                continue
+            logged = logged_keys(module.project)
+            nearest = "" if logged.may_hold(monitor.key) else logged.nearest(monitor.key)
+            if nearest:
+                yield Finding(
+                    monitor,
+                    f'{monitor.kind} watches "{monitor.key}", which nothing logs',
+                    help=f'the nearest key that is logged is "{nearest}"',
+                    node=monitor.key_node,
+                )
