@@ -3,73 +3,55 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
-import re
-import tokenize
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import (
     CannotEdit,
-    Editor,
-    FunctionNode,
-    block_of,
-    comment_span,
     is_docstring,
 )
-from lintmetrics.model import attribute_names, batches, single_numbers
+from lintmetrics.model import attribute_names, batches
 from lintmetrics.model.creation import Place, first_fitting
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
     TRAINING,
     EpochEnd,
-    Stage,
     extra_parameters,
     family,
     hiding,
     inherited,
-    is_generator,
     item_is_flat,
     own_epoch_end,
     references,
-    returns,
 )
-from lintmetrics.model.epoch_reductions import Column, Logged, Path, Reader, Reading, Term
+from lintmetrics.model.epoch_reductions import Logged, Reader, Reading, Term
 from lintmetrics.model.flow import BATCH_VALUE, BatchMean, LightningClass
+from lintmetrics.model.hook_removal import HookRemoval
 from lintmetrics.model.object_equivalents import MetricObject, as_integers, object_for
 from lintmetrics.model.step_outputs import (
     dataloader_parameter,
-    is_mapping,
-    is_tensor,
-    may_be_none,
 )
+from lintmetrics.model.step_side import StepSource, bare, reads
 from lintmetrics.model.values import (
-    UNKNOWN,
     Elements,
     Form,
     Map,
     Metric,
     Number,
     Seq,
-    Value,
-    merge,
     numbers,
     options,
 )
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
-from lintmetrics.tree import own_nodes, subtree
+from lintmetrics.tree import subtree
 
-_TENSOR_ENDS = ("detach", "cpu", "numpy", "item", "tolist", "cuda", "clone", "data")
-_CHEAP = ("float", "long", "int", "bool", "squeeze", "unsqueeze", "view", "reshape", "flatten")
-_OFF_DEVICE = ("cpu", "numpy", "item", "tolist")
 _SANITY = ("sanity_checking", "running_sanity_check")
 # A running total of vectors is a vector, and self.log took none of them in Lightning 1 either.
 _OF_ONE_NUMBER = ("sum", "first", "statistics.mean", "statistics.fmean")
-_PRAGMA = re.compile(r"#\s*(?:type:|noqa|pylint:|pyright:|mypy:|fmt:)")
 
 
 class StepLogging(Codemod):
@@ -102,45 +84,18 @@ class StepLogging(Codemod):
             return Blocked(str(error))
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where one step's output is at hand: a statement of the step, and the value given there."""
-
-    step: FunctionNode
-    statement: ast.stmt
-    value: ast.expr
-
-
-class _Move:
+class _Move(HookRemoval):
     """One epoch-end hook of a class, and the step that its reductions go to."""
 
     def __init__(self, cls: ClassInfo, name: str) -> None:
-        self.cls = cls
-        self.module: Module = cls.module
-        self.stage: Stage = STAGE_OF_HOOK[name]
-        end = own_epoch_end(cls, name)
-        if end is None or end.alias is not None:
-            raise CannotEdit(f"{name} of {cls.node.name} is an alias of another method")
-        self.end = end
-        self.hook = end.function
-        self.editor = Editor()
-        self.model = LightningClass.of(cls)
-        self.spelled: dict[Path, str] = {}
-        self.lines: list[str] = []
+        super().__init__(cls, name)
         self.created: dict[str, tuple[Place, list[str]]] = {}
         self.places: dict[ast.AST, Place] = {}
         self.notes: list[str] = []
         self.assumed: list[str] = []
         self.corrected: list[str] = []
-        self.made: set[str] = set()
         self.attributes: dict[tuple[object, ...], str] = {}
-        self.locals: dict[str, str] = {}
-        self.hints: dict[Path, str] = {}
-        self.hint = "output"
-        self.hook_goes = False
-        self.list_goes = False
         self.told: list[ast.stmt] = []
-        self.replaced: list[ast.AST] = []
 
     # The two plans ----------------------------------------------------------------------------
 
@@ -155,7 +110,7 @@ class _Move:
             raise CannotEdit(f"{self.end.spelled} does not take the outputs by one name")
         name = parameters[0].arg
         # What fails on one list for each dataloader ran with one dataloader.
-        source = self._returned(item_is_flat(self.cls, self.hook, name))
+        source = self.returned_source(item_is_flat(self.cls, self.hook, name))
         reading = self._read(lambda e: isinstance(e, ast.Name) and e.id == name, source)
         self._require_no_return(reading)
         logged = [*reading.logged, *self._returned_logs(reading)]
@@ -178,7 +133,7 @@ class _Move:
         gone = [statement for statement in gone if statement not in told]
         for item in logged:
             self._write(item, source)
-        self._carry_comments(gone, reading)
+        self.carry_comments(gone, reading)
         self._finish(source)
         if kept:
             for statement in gone:
@@ -188,12 +143,12 @@ class _Move:
             self.editor.rename_function(self.module, self.hook, self.stage.hook)
             self.editor.drop_parameter(self.module, self.hook, name)
         else:
-            self._remove_method(self.hook)
+            self.remove_method(self.hook)
         return self._fix()
 
     def mean(self, mean: BatchMean) -> Fix:
         """Move one mean out of a hook that stays."""
-        attribute, source = self._filled(mean)
+        attribute, source = self.filled_source(mean)
         reading = self._read(
             lambda e: (
                 isinstance(e, ast.Attribute)
@@ -229,7 +184,7 @@ class _Move:
             names = {
                 name for name, term in reading.terms.items() if any(term is i.term for i in items)
             }
-            users = [s for s in users if any(_reads(s, name) for name in names)]
+            users = [s for s in users if any(reads(s, name) for name in names)]
             told = self._read_back(reading, items, users)
             calls = [node for node in self.replaced if isinstance(node, ast.Call)]
             numpy = any((self.module.qualified(c.func) or "").startswith("numpy.") for c in calls)
@@ -249,18 +204,18 @@ class _Move:
         if all(s in reading.guards for s in rest):
             rest = []
         done = [s for s in self.hook.body if s not in rest and not is_docstring(s)]
-        emptied = self._emptied(attribute, source, done)
+        emptied = self.emptied(attribute, source, done)
         self.hook_goes = not rest and emptied is not None
         self.list_goes = emptied is not None
         for _, items in chosen:
             for item in items:
                 self._write(item, source)
-        self._carry_comments(gone, reading)
+        self.carry_comments(gone, reading)
         if emptied is not None:
-            self._drop_list(emptied, source)
+            self.drop_list(emptied, source)
             gone = done
         if self.hook_goes:
-            self._remove_method(self.hook)
+            self.remove_method(self.hook)
         else:
             for statement in gone:
                 self.editor.remove(self.module, statement, gone)
@@ -319,91 +274,9 @@ class _Move:
         if self.hook.decorator_list:
             raise CannotEdit(f"{where} is decorated")
 
-    def _step(self, one_dataloader: bool = False) -> FunctionNode:
-        step = self.cls.methods.get(self.stage.step)
-        if not isinstance(step, ast.FunctionDef) or is_generator(step):
-            raise CannotEdit(f"{self.cls.node.name} has no {self.stage.step} of its own")
-        if dataloader_parameter(step) and not one_dataloader:
-            raise CannotEdit(
-                f"{self.stage.step} tells dataloaders apart, and self.log in it adds their index "
-                "to the key"
-            )
-        names = [parameter.arg for parameter in extra_parameters(step)]
-        if "optimizer_idx" in names or "hiddens" in names:
-            raise CannotEdit(f"{self.stage.step} is called several times for each batch")
-        return step
-
-    def _returned(self, one_dataloader: bool) -> _Source:
-        step = self._step(one_dataloader)
-        found = [node for node in returns(step) if node.value is not None]
-        if len(returns(step)) != 1 or not found or found[0] is not step.body[-1]:
-            raise CannotEdit(f"{self.stage.step} does not end with its only return")
-        value = found[0].value
-        assert value is not None
-        if isinstance(value, ast.Constant):
-            raise CannotEdit(f"{self.stage.step} returns nothing")
-        if may_be_none(self.cls, step, value):
-            raise CannotEdit(f"{self.stage.step} may return None, which was left out")
-        return _Source(step, found[0], value)
-
-    def _filled(self, mean: BatchMean) -> tuple[str, _Source]:
-        """Return the list that a mean is made of, and the statement that fills it."""
-        step = self._step()
-        for other in self.cls.subclasses:
-            if step.name in other.namespace:
-                owner = next(c for c in other.mro() if self.end.name in c.namespace)
-                if owner is self.cls:
-                    raise CannotEdit(
-                        f"{other.node.name}.{step.name} feeds {self.end.spelled} as well; log the "
-                        "batch value in both steps by hand"
-                    )
-        appends: dict[str, list[ast.Call]] = {}
-        for append in self.model.appends:
-            if append.hook == self.stage.step and append.node not in appends.get(
-                append.attribute, []
-            ):
-                appends.setdefault(append.attribute, []).append(append.node)
-        read = self._lists_of(mean.node, appends)
-        if len(read) != 1:
-            raise CannotEdit(
-                f"it cannot be told which list of {self.stage.step} the mean at line "
-                f"{mean.node.lineno} is made of"
-            )
-        attribute = read.pop()
-        calls = appends[attribute]
-        statement = self.module.statement(calls[0])
-        if len(calls) != 1 or not isinstance(statement, ast.Expr) or self._repeats(statement, step):
-            raise CannotEdit(f"self.{attribute} is not filled by one statement of {step.name}")
-        for append in self.model.appends:
-            if append.attribute == attribute and append.node is not calls[0]:
-                raise CannotEdit(
-                    f"self.{attribute} is also filled at line {append.node.lineno}, by "
-                    f"{append.hook}"
-                )
-        if not isinstance(calls[0].func, ast.Attribute) or not isinstance(
-            calls[0].func.value, ast.Attribute
-        ):
-            raise CannotEdit(f"self.{attribute} is filled by parts")
-        return attribute, _Source(step, statement, calls[0].args[0])
-
-    def _lists_of(self, node: ast.AST, filled: Collection[str]) -> set[str]:
-        """Return the lists that an expression of the hook is made of, as far as it shows."""
-        for part in (node, self.hook):
-            found = {n.attr for n in subtree(part) if isinstance(n, ast.Attribute)} & set(filled)
-            if found:
-                return found
-        return set()
-
-    def _repeats(self, statement: ast.stmt, step: FunctionNode) -> bool:
-        """Tell whether a statement may run more than once for a batch."""
-        around = self.module.parent(statement)
-        while isinstance(around, (ast.If, ast.With)):
-            around = self.module.parent(around)
-        return around is not step
-
-    def _read(self, is_outputs: Callable[[ast.expr], bool], source: _Source) -> Reading:
+    def _read(self, is_outputs: Callable[[ast.expr], bool], source: StepSource) -> Reading:
         means = frozenset(id(mean.node) for mean in self.model.batch_means)
-        value = self._output_value(source)
+        value = self.output_value(source)
         keys: tuple[str, ...] = ()
         if isinstance(value, Map) and not value.open and self.stage is not TRAINING:
             keys = tuple(key for key, _ in value.items)
@@ -478,7 +351,7 @@ class _Move:
                 if maker is None:
                     raise CannotEdit(reason)
                 told[maker] = None
-            if _reads(statement, outputs) or not any(_reads(statement, n) for n in reading.terms):
+            if reads(statement, outputs) or not any(reads(statement, n) for n in reading.terms):
                 raise CannotEdit(reason)
         return list(told)
 
@@ -507,7 +380,7 @@ class _Move:
             or not isinstance(item.key, ast.Constant)
             or not isinstance(term.node, ast.Call)
             or term.node not in subtree(makers[0])
-            or dataloader_parameter(self._step(True))
+            or dataloader_parameter(self.step_function(True))
             or references(self.module.project, self.end.name)
             or [n for n in subtree(self.hook) if _binds(n, name)] != [makers[0].targets[0]]
         ):
@@ -529,7 +402,7 @@ class _Move:
     def _require_unused(self, reading: Reading, kept: list[ast.stmt], told: list[ast.stmt]) -> None:
         for statement in kept:
             for maker, name in reading.pure:
-                if maker not in told and _reads(statement, name):
+                if maker not in told and reads(statement, name):
                     raise CannotEdit(f"`{name}` is also used at line {statement.lineno}")
 
     def _returned_logs(self, reading: Reading) -> list[Logged]:
@@ -574,7 +447,7 @@ class _Move:
 
     # Writing ----------------------------------------------------------------------------------
 
-    def _write(self, item: Logged, source: _Source) -> None:
+    def _write(self, item: Logged, source: StepSource) -> None:
         key = self._key_text(item)
         self.hint = "loss" if "loss" in key.lower() else _short(item.key)
         if item.term.kind == "mean":
@@ -633,7 +506,7 @@ class _Move:
                     return True
         return False
 
-    def _write_mean(self, item: Logged, key: str, source: _Source) -> None:
+    def _write_mean(self, item: Logged, key: str, source: StepSource) -> None:
         if not any(m.is_of_batch_values and self._is_of(item.term, m) for m in self._means()):
             raise CannotEdit(f"it cannot be told what one batch gives to {key}")
         shown = key if key.startswith('"') else key.replace("'", '"')
@@ -641,11 +514,11 @@ class _Move:
         if self._already(item.key):
             self.notes.append(f"{self.stage.step} already logs {shown}")
             return
-        forms = {number.form for number in numbers(self._value_of(item.term.column, source))}
+        forms = {number.form for number in numbers(self.value_of(item.term.column, source))}
         if forms & {Form.HITS, Form.COUNT, Form.FLAGS, Form.SUM}:
             raise CannotEdit(f"{key} is the mean of sums or counts, and self.log would weigh them")
         reduced = self._reduced(item, source)
-        value = self._column(item.term.column, source, on_device=False)
+        value = self.column_text(item.term.column, source, on_device=False)
         if reduced:
             value = f"{value}.mean()" if item.term.column.atomic else f"({value}).mean()"
         options = self._options(item, False)
@@ -661,18 +534,18 @@ class _Move:
             )
         self.lines += _call_lines("self.log", [key, value, *options])
 
-    def _reduced(self, item: Logged, source: _Source) -> bool:
+    def _reduced(self, item: Logged, source: StepSource) -> bool:
         """Tell whether the value of one batch must be reduced, so that ``self.log`` can take it.
 
         The mean of stacked tensors, which are all of one shape, is the mean of their means.
         """
         term = item.term
-        if term.by in _OF_ONE_NUMBER or self._is_one_number(term.column, source):
+        if term.by in _OF_ONE_NUMBER or self.is_one_number(term.column, source):
             return False
         if term.by in ("torch.stack", "torch.vstack"):
             return True
-        shown = self._shown(term.column, source)
-        ends = _bare(shown)[1] if shown is not None else []
+        shown = self.shown(term.column, source)
+        ends = bare(shown)[1] if shown is not None else []
         if set(ends) & {"numpy", "cpu", "detach"} and "tolist" not in ends and _is_mean(term.by):
             return True
         named = [str(p) for path in term.column.paths for p in path]
@@ -680,7 +553,7 @@ class _Move:
         plain = all(
             not isinstance(option, (Seq, Map, Elements))
             and not (isinstance(option, Number) and option.form in (Form.FLAGS, Form.OTHER))
-            for option in options(self._value_of(term.column, source))
+            for option in options(self.value_of(term.column, source))
         )
         if plain and "tolist" not in ends and any(BATCH_VALUE.search(name) for name in named):
             return False
@@ -690,61 +563,14 @@ class _Move:
             "batch value in the step by hand"
         )
 
-    def _output_value(self, source: _Source) -> Value:
-        """Return what is known of the step's output."""
-        if isinstance(source.statement, ast.Return):
-            return self.model.returned.get(self.stage.step, UNKNOWN)
-        call = getattr(source.statement, "value", None)
-        return merge([a.value for a in self.model.appends if a.node is call])
-
-    def _value_of(self, column: Column, source: _Source) -> Value:
-        """Return what is known of the part of the step's output that a column is."""
-        value = self._output_value(source)
-        if len(column.pieces) != 1 or isinstance(column.pieces[0], str):
-            return UNKNOWN
-        path = column.pieces[0]
-        if self.stage is TRAINING and path == ("loss",) and not isinstance(value, Map):
-            path = ()
-        return single_numbers.part_of(value, path)
-
-    def _shown(self, column: Column, source: _Source) -> ast.expr | None:
-        """Return the expression of the step that a column is, where it is one."""
-        if len(column.pieces) != 1 or isinstance(column.pieces[0], str):
-            return None
-        path = column.pieces[0]
-        if self.stage is TRAINING and not is_mapping(source.step, source.value):
-            path = ()
-        part, rest = _part(source.value, path)
-        if part is None and path and (above := self._above(source)) is not None:
-            part, rest = _part(above, path)
-        return None if rest else part
-
-    def _is_one_number(self, column: Column, source: _Source) -> bool:
-        """Tell whether what a batch gives is surely one number."""
-        last = column.pieces[-1]
-        if isinstance(last, str):
-            return last.endswith((".mean()", ".sum()", ".max()", ".min()"))
-        if single_numbers.is_one_number(self._value_of(column, source)):
-            return True
-        step, shown = source.step, self._shown(column, source)
-        if shown is not None:
-            inner, ends = _bare(shown)
-            made = inner.func if isinstance(inner, ast.Call) else None
-            if "item" in ends or (isinstance(made, ast.Name) and made.id in ("float", "int")):
-                return True
-            if isinstance(inner, ast.Name) and single_numbers.is_logged_in(step, inner.id):
-                return True
-            return single_numbers.is_made_as_loss(self.cls, step, inner)
-        return last == ("loss",) and single_numbers.is_made_as_loss(self.cls, step, source.value)
-
-    def _write_metric(self, item: Logged, key: str, source: _Source) -> None:
+    def _write_metric(self, item: Logged, key: str, source: StepSource) -> None:
         if self._already(item.key):
             raise CannotEdit(f"{self.stage.step} logs {key} as well; give one another key")
         term = item.term
         assert term.preds is not None
-        given = [self._column(term.preds, source, on_device=True)]
+        given = [self.column_text(term.preds, source, on_device=True)]
         if term.target is not None:
-            target = self._column(term.target, source, on_device=True)
+            target = self.column_text(term.target, source, on_device=True)
             if term.metric is not None and term.metric.casts:
                 target = as_integers(target)
             given.append(target)
@@ -801,272 +627,13 @@ class _Move:
             name += "_metric"
         return name
 
-    # The step's side --------------------------------------------------------------------------
-
-    def _column(self, column: Column, source: _Source, on_device: bool) -> str:
-        text = column.text(lambda path: self._spell(path, source, on_device))
-        if not column.name or len(column.pieces) == 1:
-            return text
-        if text not in self.locals:
-            self.locals[text] = self._free_local(column.name, source)
-            self.lines.append(f"{self.locals[text]} = {_joined(text)}")
-        return self.locals[text]
-
-    def _spell(self, path: Path, source: _Source, on_device: bool) -> str:
-        """Return how the step can name a part of its output just before it gives it away."""
-        if self.stage is TRAINING and not is_mapping(source.step, source.value):
-            # Lightning 1 made {"loss": loss} of a tensor.
-            if path != ("loss",) or not is_tensor(self.cls, source.step, source.value):
-                raise CannotEdit(
-                    f"it cannot be told whether {self.stage.step} returns a tensor or a dict"
-                )
-            path = ()
-        if path in self.spelled:
-            return self.spelled[path]
-        part, rest = _part(source.value, path)
-        if part is None and path:
-            part, rest = self._displayed(source, path), ()
-        if part is None:
-            text = self._output(source) + "".join(f"[{_key(piece)}]" for piece in path)
-        else:
-            inner, _ = _bare(part)
-            if on_device and self._is_off_device(inner, source):
-                raise CannotEdit(
-                    f"`{self.module.source.segment(part)}` at line {part.lineno} has left the "
-                    "device of the module; a Metric object needs it there"
-                )
-            text = self._named(inner, path, source) + "".join(f"[{_key(p)}]" for p in rest)
-        self.spelled[path] = text
-        return text
-
-    def _displayed(self, source: _Source, path: Path) -> ast.expr | None:
-        """Return what a dict that was made just before has at a path, where it has a name."""
-        above = self._above(source)
-        if above is None or not isinstance(source.value, ast.Name):
-            return None
-        part, rest = _part(above, path)
-        if part is None or rest or not _is_plain(part) or _reads(part, source.value.id):
-            return None  # In `loss = {"loss": loss}` the name is the dict's from then on.
-        return part
-
-    def _above(self, source: _Source) -> ast.expr | None:
-        """Return the dict or tuple that the output was given as its only name just before."""
-        block = block_of(self.module, source.statement)
-        index = block.index(source.statement)
-        above = block[index - 1] if index else None
-        if not (
-            isinstance(source.value, ast.Name)
-            and isinstance(above, ast.Assign)
-            and isinstance(above.targets[0], ast.Name)
-            and above.targets[0].id == source.value.id
-            and isinstance(above.value, (ast.Dict, ast.Tuple))
-        ):
-            return None
-        return above.value
-
-    def _named(self, expr: ast.expr, path: Path, source: _Source) -> str:
-        text = self.module.source.segment(expr)
-        if _is_plain(expr):
-            return text
-        # The value is made in the output itself: it gets a name, so that it is made once.
-        wanted = str(path[-1]) if path and isinstance(path[-1], str) else ""
-        wanted = wanted or self.hints.get(path) or self.hint
-        name = self._free_local(wanted, source)
-        if self.list_goes:
-            self.lines.append(f"{name} = {_joined(text)}")
-            return name
-        self.editor.insert_before(self.module, source.statement, [f"{name} = {_joined(text)}"], -3)
-        self.editor.replace(self.module, expr, name)
-        return name
-
-    def _output(self, source: _Source) -> str:
-        value = source.value
-        if isinstance(value, ast.Name):
-            return value.id
-        if () in self.spelled:
-            return self.spelled[()]
-        name = self._free_local("output", source)
-        text = self.module.source.segment(value)
-        if "\n" in text:
-            raise CannotEdit(f"the output at line {value.lineno} spans lines; give it a name")
-        if self.list_goes:
-            self.lines.append(f"{name} = {text}")
-            self.spelled[()] = name
-            return name
-        self.editor.insert_before(self.module, source.statement, [f"{name} = {text}"], -3)
-        self.editor.replace(self.module, value, name)
-        self.spelled[()] = name
-        return name
-
-    def _free_local(self, wanted: str, source: _Source) -> str:
-        name = wanted if wanted.isidentifier() else "value"
-        taken = set(self.module.scope_of(source.step)) | {
-            node.id for node in subtree(source.step) if isinstance(node, ast.Name)
-        }
-        while name in taken or name in self.made:
-            name += "_value"
-        self.made.add(name)
-        return name
-
-    def _is_off_device(self, expr: ast.expr, source: _Source) -> bool:
-        names = {node.id for node in subtree(expr) if isinstance(node, ast.Name)}
-        for node in own_nodes(source.step):
-            if isinstance(node, ast.Assign) and any(
-                isinstance(inner, ast.Name) and inner.id in names
-                for target in node.targets
-                for inner in subtree(target)
-            ):
-                _, ends = _bare(node.value)
-                if set(ends) & set(_OFF_DEVICE):
-                    return True
-        return False
-
-    def _finish(self, source: _Source) -> None:
+    def _finish(self, source: StepSource) -> None:
         if self.lines:
             self.editor.insert_before(self.module, source.statement, self.lines)
         if self.created and not self.cls.is_kind("LightningModule"):
             raise CannotEdit(f"{self.cls.node.name} is a mixin, whose __init__ may never run")
         for place, lines in self.created.values():
             place.write(self.editor, lines)
-
-    # What goes --------------------------------------------------------------------------------
-
-    def _carry_comments(self, gone: list[ast.stmt], reading: Reading) -> None:
-        """Put the comments of what goes before the new log calls, so that they outlive it."""
-        if not self.lines:
-            return
-        source = self.module.source
-        if self.hook_goes:
-            spans = [(source.start(self.hook), source.end(self.hook))]
-        else:
-            spans = [
-                comment_span(self.module, statement, gone)
-                for statement in gone
-                if statement not in reading.cleared
-            ]
-        # What stands beside the emptying of a list speaks of that.
-        silent = [comment_span(self.module, s, reading.cleared) for s in reading.cleared]
-        found: list[str] = []
-        text = "\n" * (self.hook.lineno - 1) + source.segment(self.hook)
-        tail = source.text[source.end(self.hook) : source.line_end(source.end(self.hook))]
-        for token in tokenize.generate_tokens(io.StringIO(text + tail).readline):
-            if token.type != tokenize.COMMENT or _PRAGMA.match(token.string):
-                continue
-            at = source.offset(token.start[0], 0)
-            if any(source.line_start(start) <= at < end for start, end in spans) and not any(
-                source.line_start(start) <= at < end for start, end in silent
-            ):
-                found.append(token.string)
-        self.lines[:0] = found
-
-    def _remove_method(self, function: FunctionNode) -> None:
-        """Remove a method with the blank lines before it."""
-        source = self.module.source
-        siblings = block_of(self.module, function)
-        index = siblings.index(function)
-        if index == 0:
-            self.editor.remove(self.module, function)
-            return
-        above = source.line_end(source.end(siblings[index - 1]))
-        start = source.line_start(source.start(function))
-        while start > above:
-            previous = source.line_start(start - 1)
-            if previous < above or source.text[previous:start].strip():
-                break
-            start = previous
-        end = source.line_end(source.end(function))
-        self.editor.replace_range(self.module, start, end, "")
-
-    def _emptied(
-        self, attribute: str, source: _Source, done: list[ast.stmt]
-    ) -> list[ast.stmt] | None:
-        """Return where a list is made and emptied; ``None`` when more is done with it.
-
-        The statements of the hook that are done with, and the one that fills it, do not count.
-        """
-        found: dict[ast.stmt, None] = {}
-        users = {cls.node for cls in family(self.cls)}
-        for module in self.module.project.mentioning(re.compile(rf"\.\s*{attribute}\b")):
-            for node in subtree(module.tree):
-                if not (isinstance(node, ast.Attribute) and node.attr == attribute):
-                    continue
-                owner = module.enclosing_class(node)
-                is_own = isinstance(node.value, ast.Name) and node.value.id == "self"
-                if is_own and owner is not None and owner.node not in users:
-                    continue  # Another class has a list of that name.
-                statement = module.statement(node)
-                if is_own and owner is self.cls:
-                    passed = [*done, *self.replaced]
-                    if statement is source.statement or any(node in subtree(s) for s in passed):
-                        continue
-                    if _empties(statement, node) and self._can_go(statement):
-                        found[statement] = None
-                        continue
-                return None
-        return list(found)
-
-    def _spoken_of(self, statement: ast.stmt, emptied: list[ast.stmt]) -> list[ast.stmt]:
-        """Return statements whose comment goes along: also one that plainly speaks of a list."""
-        block = block_of(self.module, statement)
-        following = block[block.index(statement) + 1 :][:1]
-        source = self.module.source
-        start, _ = comment_span(self.module, statement, [*emptied, *following])
-        above = source.text[start : source.line_start(source.start(statement))]
-        return [*emptied, *following] if re.search(r"_epoch_end|outputs", above) else emptied
-
-    def _can_go(self, statement: ast.stmt) -> bool:
-        """Tell whether a statement, or the method that holds nothing else, can be removed."""
-        function = self.module.enclosing_function(statement)
-        if len(block_of(self.module, statement)) > 1 or function is self.hook:
-            return True
-        return (
-            function is not None
-            and self.module.parent(statement) is function
-            and not function.decorator_list
-            and not any(function.name in base.namespace for base in self.cls.mro()[1:])
-            and self.cls.is_kind("LightningModule")
-            and function.name.startswith("on_")
-        )
-
-    def _drop_list(self, emptied: list[ast.stmt], source: _Source) -> None:
-        for statement in emptied:
-            function = self.module.enclosing_function(statement)
-            if function is self.hook and self.hook_goes:
-                continue
-            if function is not None and len(block_of(self.module, statement)) == 1:
-                self._remove_method(function)
-            else:
-                self.editor.remove(self.module, statement, self._spoken_of(statement, emptied))
-        start = self.module.source.start(source.statement)
-        end = self.module.source.end(source.statement)
-        if self.lines:
-            # The log calls take the place of the append.
-            indent = self.module.source.indent_of(start)
-            newline = self.module.source.newline
-            self.editor.replace_range(
-                self.module, start, end, (newline + indent).join("\n".join(self.lines).split("\n"))
-            )
-            self.lines = []
-        else:
-            self.editor.remove(self.module, source.statement)
-
-
-def _empties(statement: ast.stmt, node: ast.Attribute) -> bool:
-    """Tell whether a statement makes a list, or clears it, and does nothing else."""
-    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        value = statement.value
-        return targets == [node] and (
-            (isinstance(value, ast.List) and not value.elts)
-            or (value is not None and ast.unparse(value) == "list()")
-        )
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Call)
-        and isinstance(statement.value.func, ast.Attribute)
-        and statement.value.func.value is node
-        and statement.value.func.attr == "clear"
-    )
 
 
 def _alive(statements: list[ast.stmt], reading: Reading) -> list[ast.stmt]:
@@ -1078,7 +645,7 @@ def _alive(statements: list[ast.stmt], reading: Reading) -> list[ast.stmt]:
         for statement in [s for s in left if any(s is pure for pure, _ in reading.pure)]:
             names = [name for s, name in reading.pure if s is statement]
             others = [s for s in left if s is not statement]
-            if not any(_reads(s, name) for s in others for name in names):
+            if not any(reads(s, name) for s in others for name in names):
                 left = others
                 changed = True
     return left
@@ -1092,13 +659,6 @@ def _short(key: ast.expr) -> str:
     """Return the last word of a key as a name."""
     text = str(key.value).rsplit("/", 1)[-1] if isinstance(key, ast.Constant) else ""
     return text if text.isidentifier() else "output"
-
-
-def _reads(statement: ast.AST, name: str) -> bool:
-    return any(
-        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
-        for node in subtree(statement)
-    )
 
 
 def _logs(statement: ast.AST) -> bool:
@@ -1120,90 +680,6 @@ def _call_lines(function: str, arguments: list[str]) -> list[str]:
     return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
-def _joined(text: str) -> str:
-    if "\n" not in text:
-        return text
-    return " ".join(line.strip() for line in text.splitlines())
-
-
-def _key(piece: str | int) -> str:
-    return f'"{piece}"' if isinstance(piece, str) else str(piece)
-
-
-def _part(value: ast.expr, path: Path) -> tuple[ast.expr | None, Path]:
-    """Return the expression that a display has at a path, and what is left of the path."""
-    rest = path
-    found: ast.expr = value
-    while rest:
-        key = rest[0]
-        if isinstance(found, ast.Dict):
-            if any(k is None for k in found.keys):
-                return None, rest
-            entries = [
-                v
-                for k, v in zip(found.keys, found.values, strict=True)
-                if isinstance(k, ast.Constant) and k.value == key
-            ]
-            if not entries:
-                raise CannotEdit(f"the step's output at line {found.lineno} has no {key!r}")
-            found = entries[-1]
-        elif isinstance(found, (ast.Tuple, ast.List)) and isinstance(key, int):
-            if key >= len(found.elts) or any(isinstance(e, ast.Starred) for e in found.elts):
-                return None, rest
-            found = found.elts[key]
-        elif (
-            isinstance(found, ast.Call)
-            and isinstance(found.func, ast.Name)
-            and found.func.id == "dict"
-            and not found.args
-        ):
-            entries = [k.value for k in found.keywords if k.arg == key]
-            if not entries:
-                raise CannotEdit(f"the step's output at line {found.lineno} has no {key!r}")
-            found = entries[-1]
-        elif found is value:
-            return None, rest
-        else:
-            return (found, rest) if _is_plain(found) else (None, rest)
-        rest = rest[1:]
-    return found, ()
-
-
-def _bare(expr: ast.expr) -> tuple[ast.expr, list[str]]:
-    """Return an expression without the calls that take it off the graph or the device."""
-    ends: list[str] = []
-    while (
-        isinstance(expr, ast.Call)
-        and isinstance(expr.func, ast.Attribute)
-        and expr.func.attr in _TENSOR_ENDS
-        and not expr.args
-    ):
-        ends.append(expr.func.attr)
-        expr = expr.func.value
-    return expr, ends
-
-
 def _is_mean(by: str) -> bool:
     """Tell whether batches were joined by a function whose mean is over all that they hold."""
     return by not in ("cat", "sum of all")
-
-
-def _is_plain(expr: ast.expr) -> bool:
-    """Tell whether naming an expression twice costs nothing."""
-    if isinstance(expr, ast.Name):
-        return True
-    if isinstance(expr, ast.Attribute):
-        return _is_plain(expr.value)
-    if isinstance(expr, ast.Subscript):
-        return _is_plain(expr.value) and isinstance(expr.slice, (ast.Constant, ast.Name))
-    if isinstance(expr, ast.Call) and isinstance(expr.func, ast.Attribute):
-        # Casts and views.
-        cheap = expr.func.attr in _CHEAP and not expr.keywords
-        return cheap and _is_plain(expr.func.value) and all(_is_number(a) for a in expr.args)
-    return False
-
-
-def _is_number(node: ast.expr) -> bool:
-    if isinstance(node, ast.UnaryOp):
-        node = node.operand
-    return isinstance(node, ast.Constant)
