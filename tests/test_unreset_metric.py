@@ -217,6 +217,47 @@ def test_a_reset_by_a_callback_counts(tmp_path: Path) -> None:
     assert found(tmp_path, STEP + END, extra={"callback.py": callback}) == []
 
 
+def test_a_reset_of_another_class_is_its_own(tmp_path: Path) -> None:
+    other = """
+        import pytorch_lightning as pl
+        import torchmetrics
+
+        class Other(pl.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.f1 = torchmetrics.F1Score(task="binary")
+
+            def on_validation_epoch_end(self):
+                self.log("f1", self.f1.compute())
+                self.f1.reset()
+        """
+    assert [d.code for d in found(tmp_path, STEP + END, extra={"other.py": other})] == ["LM107"]
+
+
+def test_a_reset_in_a_mixin_counts(tmp_path: Path) -> None:
+    mixin = """
+        from model import M
+
+        class Clears:
+            def on_validation_epoch_end(self):
+                super().on_validation_epoch_end()
+                self.f1.reset()
+
+        class Whole(Clears, M):
+            pass
+        """
+    assert found(tmp_path, STEP + END, extra={"mixin.py": mixin}) == []
+
+
+def test_a_reset_through_the_model_counts(tmp_path: Path) -> None:
+    runner = """
+        class Runner:
+            def clear(self):
+                self.model.f1.reset()
+        """
+    assert found(tmp_path, STEP + END, extra={"runner.py": runner}) == []
+
+
 def test_a_base_from_another_library_may_reset(tmp_path: Path) -> None:
     projects.written(tmp_path, {})
     text = text_of(STEP + END).replace("M(pl.LightningModule)", "M(Base, pl.LightningModule)")

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lintmetrics.model import attribute_names, hooks
-from lintmetrics.model.epoch_hooks import STAGES, family
+from lintmetrics.model.epoch_hooks import STAGES, company, family
 from lintmetrics.model.flow import LightningClass, LogCall, LogContext, MetricUse
 from lintmetrics.model.values import Metric, options
 from lintmetrics.tree import subtree
@@ -236,8 +236,7 @@ class HeldMetric:
                     known.add(use.node)
                     if held.path == self.path or held.attribute == self.attribute:
                         found.append(Reset(use.hook, use.node, use.hook in DEAD_HOOKS))
-        members = family(self.cls)
-        classes = {cls.node for cls in members}
+        members = company(self.cls)
         for cls in members:
             for call in _resets_in(cls.node):
                 if call in known:
@@ -252,9 +251,8 @@ class HeldMetric:
         spelled = re.compile(rf"\.{re.escape(self.attribute)}\b[^\n]*\.reset\(")
         for module in self.cls.module.project.mentioning(spelled):
             for call in _resets_in(module.tree):
-                inside = module.enclosing_class(call)
-                if inside is not None and inside.node in classes:
-                    continue
+                if _receiver(call) == self.attribute:
+                    continue  # Of this class, and known; or of another, which has its own.
                 if any(
                     isinstance(node, ast.Attribute) and node.attr == self.attribute
                     for node in subtree(call.func)
