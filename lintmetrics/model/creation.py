@@ -225,7 +225,11 @@ def assignment(name: str, made: str) -> list[str]:
     inner = [f"    {rest[:-1]}"]
     value, split, keys = rest[1:-2].partition(" for key in ")
     if len(inner[0]) > _WIDTH - 8 and split and rest.startswith("{"):
-        inner = ["    {", f"        {value}", f"       {split}{keys}", "    }"]
+        each = [f"        {value}"]
+        if len(each[0]) > _WIDTH - 8 and value.endswith(")"):
+            opening, _, inside = value.partition("(")
+            each = [f"        {opening}(", f"            {inside[:-1]}", "        )"]
+        inner = ["    {", *each, f"       {split}{keys}", "    }"]
     elif len(inner[0]) > _WIDTH - 8:
         inner = [f"    {argument}," for argument in _arguments(made, head)] or inner
     return [f"self.{name} = {head}(", *inner, ")"]
