@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
 from typing import cast
 from weakref import WeakKeyDictionary
 
@@ -33,10 +32,9 @@ from lintmetrics.model.epoch_hooks import (
     returns,
     standing_with,
     surplus_parameters,
-    targets,
 )
+from lintmetrics.model.hook_groups import HookGroup, is_name, only_statement, spelled
 from lintmetrics.model.kept_outputs import appends
-from lintmetrics.model.patched_hooks import patched_class, patches
 from lintmetrics.project import ClassInfo, Module, Project
 from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree
@@ -101,171 +99,16 @@ def _of_callback(end: EpochEnd) -> Fix | Blocked:
     return Fix(Relation.PRESERVES, f"{end.spelled} takes what callbacks are given", editor.edits)
 
 
-class _Migration:
+class _Migration(HookGroup):
     """The hooks that call each other, and the edits that move them all."""
 
     def __init__(self, start: EpochEnd) -> None:
-        self.start = start
-        self.project = start.module.project
-        self.ends: dict[EpochEnd, None] = {}
-        self.calls: dict[Reference, list[EpochEnd]] = {}
-        self.lightning_calls: dict[Reference, EpochEnd] = {}
-        self.done_calls: dict[Reference, list[EpochEnd]] = {}
+        super().__init__(start)
         self.editor = Editor()
         self.collected: dict[tuple[ClassInfo, str], step_outputs.Collector] = {}
-        self.twins: dict[EpochEnd, EpochEnd] = {}
         self.notes: list[str] = []
         self.helped: dict[EpochEnd, bool] = {}
         self.handed_on: set[EpochEnd] = set()
-        self._gather()
-        self.uses = self._used()
-
-    # What belongs together --------------------------------------------------------------------
-
-    def _gather(self) -> None:
-        queue = [self.start]
-        while queue:
-            end = queue.pop()
-            if end in self.ends or end.is_done:
-                continue
-            self.ends[end] = None
-            found: list[EpochEnd] = []
-            for name in STAGE_OF_HOOK:
-                for reference in references(self.project, name):
-                    inside = reference.function is end.function
-                    if not inside and name != end.name:
-                        continue
-                    if name == end.name:
-                        self._require_unset(end, reference)
-                    reached = targets(reference)
-                    if reached and all(target.is_done for target in reached):
-                        if inside:
-                            self.done_calls[reference] = reached
-                        continue
-                    if end in reached or (inside and reached):
-                        self.calls[reference] = reached
-                        found += reached
-                        caller = self._caller(reference)
-                        if caller is not None:
-                            found.append(caller)
-                    elif inside and reference.receiver == "super":
-                        self.lightning_calls[reference] = end
-                    elif name == end.name:
-                        self._foreign(end, reference)
-            for name in STAGE_OF_HOOK:
-                same = own_epoch_end(end.cls, name)
-                if same is not None and same.function is end.function:
-                    found.append(same)
-            found += self._merged_with(end)
-            queue += found
-
-    def _require_unset(self, end: EpochEnd, reference: Reference) -> None:
-        """Stop where a hook of the family is set from outside, which needs the same move."""
-        own = reference.cls is None or reference.cls in family(end.cls)
-        for patch in patches(reference.module):
-            at = patch.node
-            place = (at.lineno, at.col_offset)
-            if place != (reference.node.lineno, reference.node.col_offset):
-                continue
-            cls = patched_class(patch)
-            if (cls is None and own) or (cls is not None and cls in family(end.cls)):
-                raise CannotEdit(
-                    f"{patch.spelled} is set at {reference.module.source.path}:{reference.line}; "
-                    "make that a method first"
-                )
-
-    def _merged_with(self, end: EpochEnd) -> list[EpochEnd]:
-        """Return overrides of a hook, and what it overrides, where one has to be merged."""
-        if end.name == end.stage.hook:
-            return []
-        related = [inherited(end.cls, end.name)]
-        for below in end.cls.subclasses:
-            own = own_epoch_end(below, end.name)
-            if own is not None and inherited(below, end.name) == end:
-                related.append(own)
-        return [
-            other
-            for other in related
-            if other is not None and (self._must_merge(end) or self._must_merge(other))
-        ]
-
-    def _caller(self, reference: Reference) -> EpochEnd | None:
-        if reference.cls is None or reference.function is None:
-            return None
-        if reference.function.name not in STAGE_OF_HOOK or not reference.cls.is_lightning:
-            return None
-        end = own_epoch_end(reference.cls, reference.function.name)
-        return end if end is not None and end.function is reference.function else None
-
-    def _foreign(self, end: EpochEnd, reference: Reference) -> None:
-        """Stop at a use of the hook's name on something that cannot be told."""
-        if end.name != end.stage.removed or reference.receiver != "other":
-            return
-        if reference.function is end.function:
-            return  # A hook that hands on to a part of the module, not to itself.
-        if reference.cls is not None and reference.cls.is_kind("Callback"):
-            receiver = reference.node.value
-            if isinstance(receiver, ast.Call) or not _looks_like_module(receiver):
-                return
-        names = {cls.node.name for cls in family(end.cls)}
-        if reference.module is not end.module and not any(
-            re.search(rf"\b{re.escape(name)}\b", reference.module.source.text) for name in names
-        ):
-            return
-        if not _looks_like_module(reference.node.value) and self._plain_class_has(end.name):
-            return
-        raise CannotEdit(
-            f"`{_text(reference.module, reference.node)}` at {reference.module.source.path}:"
-            f"{reference.line} names the hook on an object that cannot be told; rename it there "
-            f"by hand first"
-        )
-
-    def _plain_class_has(self, name: str) -> bool:
-        pattern = re.compile(rf"\bdef\s+{name}\b")
-        return any(
-            name in cls.methods and not cls.is_lightning
-            for module in self.project.mentioning(pattern)
-            for cls in module.classes
-        )
-
-    # Who reads the outputs --------------------------------------------------------------------
-
-    def _passes(self, end: EpochEnd) -> dict[ast.Name, Reference]:
-        """Return the reads of the parameters that only hand them to another hook."""
-        found: dict[ast.Name, Reference] = {}
-        for reference in (*self.calls, *self.lightning_calls, *self.done_calls):
-            if reference in self.done_calls and any(
-                extra_parameters(target.function) for target in self.done_calls[reference]
-            ):
-                continue
-            if reference.function is not end.function:
-                continue
-            for argument in reference.arguments:
-                inner = argument.value if isinstance(argument, ast.Starred) else argument
-                if isinstance(inner, ast.Name):
-                    found[inner] = reference
-        return found
-
-    def _used(self) -> dict[EpochEnd, bool]:
-        uses = dict.fromkeys(self.ends, False)
-        changed = True
-        while changed:
-            changed = False
-            for end in self.ends:
-                if not uses[end] and self._reads(end, uses):
-                    uses[end] = changed = True
-        return uses
-
-    def _reads(self, end: EpochEnd, uses: dict[EpochEnd, bool]) -> bool:
-        passes = self._passes(end)
-        for parameter in extra_parameters(end.function):
-            for load in loads(end.function, parameter.arg):
-                reference = passes.get(load)
-                if reference is None:
-                    return True
-                if any(uses.get(target, False) for target in self.calls.get(reference, ())):
-                    return True
-        return False
 
     # The plan ---------------------------------------------------------------------------------
 
@@ -273,7 +116,7 @@ class _Migration:
         for end in self.ends:
             self._require_movable(end)
         self._find_twins()
-        forms = [(bundle, self._form(bundle)) for bundle in self._bundles()]
+        forms = [(bundle, self.form_of(bundle)) for bundle in self.bundles()]
         for bundle, form in forms:
             if form == "helper" and any(self.uses[end] for end in bundle):
                 self.handed_on.update(bundle)
@@ -399,7 +242,7 @@ class _Migration:
         for end in self.ends:
             if end.alias is not None or not self.uses[end]:
                 continue
-            statement = _only_statement(end.function)
+            statement = only_statement(end.function)
             value = getattr(statement, "value", None)
             reference = next(
                 (r for r in self.calls if r.call is value and r.receiver == "self"), None
@@ -411,10 +254,10 @@ class _Migration:
                 target.cls is not end.cls
                 or target.stage is end.stage
                 or target.alias is not None
-                or not _is_name(reference.arguments, end.parameter)
+                or not is_name(reference.arguments, end.parameter)
                 or inherited(end.cls, end.name)
                 or own_epoch_end(end.cls, end.stage.hook) not in (None, end)
-                or self._must_merge(target)
+                or self.must_merge(target)
                 or self._is_overridden(target)
                 or self._is_overridden(end)
                 or any(
@@ -434,110 +277,8 @@ class _Migration:
                 self.twins[end] = target
                 self.collected[end.cls, target.stage.name] = shared
 
-    def _bundles(self) -> list[list[EpochEnd]]:
-        """Return the hooks in groups that have to take the same form."""
-        group = {end: end for end in self.ends}
-
-        def find(end: EpochEnd) -> EpochEnd:
-            while group[end] is not end:
-                end = group[end]
-            return end
-
-        for end in self.ends:
-            if end.alias is not None:
-                original = own_epoch_end(end.cls, end.function.name)
-                if original is None or original not in group:
-                    raise CannotEdit(
-                        f"{end.spelled} at {end.module.source.path}:{end.line} is an alias of a "
-                        "method that is no hook"
-                    )
-                group[find(end)] = find(original)
-        for reference, reached in self.calls.items():
-            caller = self._caller(reference)
-            joined = list(reached)
-            if (
-                reference.receiver == "super"
-                and reached
-                and caller is not None
-                and caller in group
-                and caller.stage is reached[0].stage
-            ):
-                joined.append(caller)
-            for end in joined[1:]:
-                group[find(end)] = find(joined[0])
-        for end in self.ends:
-            for other in self._merged_with(end):
-                group[find(end)] = find(other)
-        bundles: dict[EpochEnd, list[EpochEnd]] = {}
-        for end in self.ends:
-            bundles.setdefault(find(end), []).append(end)
-        return list(bundles.values())
-
-    def _calls_to(self, bundle: Iterable[EpochEnd]) -> list[Reference]:
-        wanted = set(bundle)
-        return [
-            reference
-            for reference, reached in self.calls.items()
-            if wanted.intersection(reached)
-            and not (self._caller(reference) in self.twins and reference.receiver == "self")
-        ]
-
-    def _own_hook(self, end: EpochEnd) -> EpochEnd | None:
-        if end.name == end.stage.hook:
-            return None
-        return own_epoch_end(end.cls, end.stage.hook)
-
-    def _must_merge(self, end: EpochEnd) -> bool:
-        if end.name == end.stage.hook:
-            return False
-        return bool(
-            self._own_hook(end) or self._inherited_hook(end) or self._overrides_in_a_row(end)
-        )
-
-    @staticmethod
-    def _overrides_in_a_row(end: EpochEnd) -> bool:
-        """Tell whether subclasses override each other's hook of today's name."""
-        hook = end.stage.hook
-        return any(
-            own_epoch_end(below, hook) is not None
-            and own_epoch_end(below, end.name) is None
-            and inherited(below, hook) is not None
-            for below in end.cls.subclasses
-        )
-
-    @staticmethod
-    def _inherited_hook(end: EpochEnd) -> EpochEnd | None:
-        """Return the hook of a base that ran besides this one in Lightning 1."""
-        above = inherited(end.cls, end.stage.hook)
-        # One that reads the list of outputs is the base's own successor of the removed hook.
-        if above is None or above.reads_list:
-            return None
-        if inherited(end.cls, end.name) is None:
-            raise CannotEdit(
-                f"whether {above.spelled} at {above.module.source.path}:{above.line} ran besides "
-                f"{end.name} or took its place cannot be told; rename {end.spelled} to "
-                f"{end.stage.hook} and call super() in it, or not"
-            )
-        return above
-
-    def _form(self, bundle: list[EpochEnd]) -> str:
-        """Return what becomes of hooks: ``"plain"``, ``"list"`` or ``"helper"``."""
-        used = any(self.uses[end] for end in bundle)
-        calls = self._calls_to(bundle)
-        merged = any(self._must_merge(end) for end in bundle) or (
-            any(reference.receiver == "self" for reference in calls)
-            and any(self._is_overridden(end) for end in bundle)
-        )
-        if merged:
-            return "helper"
-        if not used:
-            return "plain"
-        if self._other_parameters_read(bundle):
-            return "helper"
-        return "list" if all(self._is_chain(reference) for reference in calls) else "helper"
-
     def _write(self, bundle: list[EpochEnd], form: str) -> None:
-        calls = self._calls_to(bundle)
+        calls = self.calls_to(bundle)
         self._check_aliases(bundle, form)
         if form == "helper":
             self._write_helper(bundle, calls, any(self.uses[end] for end in bundle))
@@ -550,13 +291,6 @@ class _Migration:
         for reference in calls:
             self._call_hook(reference)
 
-    @staticmethod
-    def _is_overridden(end: EpochEnd) -> bool:
-        """Tell whether a subclass has a hook of today's name, which a call would reach."""
-        return end.name != end.stage.hook and any(
-            own_epoch_end(below, end.stage.hook) is not None for below in end.cls.subclasses
-        )
-
     def _check_aliases(self, bundle: list[EpochEnd], form: str) -> None:
         """Stop at an alias that cannot stay one."""
         for end in bundle:
@@ -564,7 +298,7 @@ class _Migration:
                 continue
             original = own_epoch_end(end.cls, end.function.name)
             assert original is not None
-            merged = any(self._must_merge(e) or self._is_overridden(e) for e in bundle)
+            merged = any(self.must_merge(e) or self._is_overridden(e) for e in bundle)
             chained = any(reference.function is end.function for reference in self.calls)
             elsewhere = self.uses[end] and (
                 self._root(original) is not end.cls or self._collect(end.cls, original.stage).exists
@@ -580,37 +314,6 @@ class _Migration:
                     f"the alias {end.spelled} at {end.module.source.path}:{end.line} cannot stay "
                     f"one; make it a method that calls {original.name} first"
                 )
-
-    def _other_parameters_read(self, bundle: list[EpochEnd]) -> bool:
-        for end in bundle:
-            found = extra_parameters(end.function)
-            arguments = end.function.args
-            for parameter in found:
-                simple = parameter is found[0] and parameter not in (
-                    arguments.vararg,
-                    arguments.kwarg,
-                )
-                if not simple and loads(end.function, parameter.arg):
-                    return True
-        return False
-
-    def _is_chain(self, reference: Reference) -> bool:
-        """Tell whether a call is a plain ``super().hook(outputs)`` that surely runs."""
-        caller = self._caller(reference)
-        call = reference.call
-        if reference.receiver != "super" or caller is None or call is None:
-            return False
-        if caller.stage is not self.calls[reference][0].stage:
-            return False
-        statement = reference.module.parent(call)
-        if not isinstance(statement, (ast.Expr, ast.Return)):
-            return False
-        body = caller.function.body
-        if statement not in body or not _is_name(reference.arguments, caller.parameter):
-            return False
-        if rebinds(caller.function, caller.parameter or ""):
-            return False
-        return not any(node.lineno < statement.lineno for node in returns(caller.function))
 
     # Forms ------------------------------------------------------------------------------------
 
@@ -662,7 +365,7 @@ class _Migration:
                 _LIGHTNING_ONLY.match(name) for name in cls.base_names
             ):
                 raise CannotEdit(
-                    f"`{_text(reference.module, reference.node)}` at {where} goes to a base "
+                    f"`{spelled(reference.module, reference.node)}` at {where} goes to a base "
                     "outside this project; migrate that base first"
                 )
             if reference.name == end.stage.hook:
@@ -678,7 +381,7 @@ class _Migration:
                 self.editor.remove(end.module, statement)
             else:
                 raise CannotEdit(
-                    f"the result of `{_text(reference.module, reference.node)}` at {where} is "
+                    f"the result of `{spelled(reference.module, reference.node)}` at {where} is "
                     "used; Lightning returned None there"
                 )
 
@@ -768,12 +471,12 @@ class _Migration:
         self._drop_parameters(end)
         self._drop_lightning_call(end)
         collector = self._collect(self._root(end), stage)
-        passes = self._passes(end)
+        passes = self.passes(end)
         chained = [
             reference
             for reference in self.calls
             if reference.function is function
-            and self._is_chain(reference)
+            and self.is_chain(reference)
             and any(self.uses.get(target, False) for target in self.calls[reference])
         ]
         kept = bool(chained) or any(
@@ -889,7 +592,7 @@ class _Migration:
                 self._drop_parameters(end)
             self._drop_lightning_call(end)
             above = inherited(end.cls, end.name)
-            if above is None or above not in members or self._own_hook(end):
+            if above is None or above not in members or self.own_hook(end):
                 self._add_hook(end, used)
 
     def _call_helper_without_outputs(self, reference: Reference, stage: Stage) -> None:
@@ -909,7 +612,7 @@ class _Migration:
 
     def _add_hook(self, end: EpochEnd, used: bool) -> None:
         stage, module = end.stage, end.module
-        own = self._own_hook(end)
+        own = self.own_hook(end)
         above = inherited(end.cls, end.name)
         if own is not None and above in self.ends and calls_super(own.function, stage.hook):
             # The base's hook calls the helper, which is this one's: it must be called, and once.
@@ -926,7 +629,7 @@ class _Migration:
             self._begin_with_helper(end, own, used)
             return
         lines = self._helper_lines(end, "outputs", used)
-        if end.name != stage.hook and self._inherited_hook(end) is not None:
+        if end.name != stage.hook and self.inherited_hook(end) is not None:
             lines.append(f"super().{stage.hook}()")
         self.editor.add_method(
             module,
@@ -1018,19 +721,6 @@ class _Migration:
                 self.editor.add_import(collector.root.module, "torch")
 
 
-def _text(module: Module, node: ast.AST) -> str:
-    try:
-        return module.source.segment(node)
-    except AttributeError:
-        return ast.unparse(node)
-
-
-def _looks_like_module(receiver: ast.expr) -> bool:
-    spelled = ast.unparse(receiver).lower()
-    name = r"(?:^|[._])(?:pl_|lightning_)?(?:model|module|net|system)\w*$"
-    return re.search(name, spelled) is not None
-
-
 def _returns_log(function: FunctionNode) -> bool:
     """Tell whether a hook returns the dict that Lightning logged until 1.2."""
     return any(
@@ -1041,13 +731,6 @@ def _returns_log(function: FunctionNode) -> bool:
         )
         for node in own_nodes(function)
     )
-
-
-def _only_statement(function: FunctionNode) -> ast.stmt | None:
-    body = function.body
-    if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-        body = body[1:]
-    return body[0] if len(body) == 1 else None
 
 
 def _is_super_call(statement: ast.stmt, name: str) -> bool:
@@ -1067,10 +750,6 @@ def _is_last(module: Module, statement: ast.stmt, function: FunctionNode) -> boo
             return False
         current = parent
     return True
-
-
-def _is_name(arguments: list[ast.expr], name: str | None) -> bool:
-    return len(arguments) == 1 and isinstance(arguments[0], ast.Name) and arguments[0].id == name
 
 
 def _is_harmless(expr: ast.expr) -> bool:
