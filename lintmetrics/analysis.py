@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 import typing
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from lintmetrics import packs
@@ -18,6 +20,8 @@ from lintmetrics.model.flow import LightningClass, LogCall
 from lintmetrics.project import CallSite, ClassInfo, Module
 from lintmetrics.rule import Finding, Rule
 
+# A message about a number begins with its key, or with several.
+_KEYED = re.compile(r'("[^"]*"(?: / "[^"]*")*)( .*)', re.S)
 _DEEP = 6000  # Levels of calls; well inside the stack that a process has.
 
 
@@ -108,7 +112,41 @@ def analyse(
         )
     finally:
         sys.setrecursionlimit(limit)
-    return list(diagnostics.values()), failures
+    return _one_for_all_keys(diagnostics.values()), failures
+
+
+def _one_for_all_keys(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return findings with those at one place, which differ by the key alone, made into one.
+
+    A dict whose keys are worked out, such as ``{f"{stage}_{k}": v ...}``, is a log call for each.
+    """
+    alike: dict[tuple[Any, ...], list[tuple[str, Diagnostic]]] = {}
+    for item in found:
+        match = _KEYED.match(item.message)
+        key, rest = (match[1], match[2]) if match else ("", item.message)
+        edits = tuple(fix.edits for fix, _ in item.plans)
+        same = (item.path, item.code, item.start, item.end, rest, item.blocked, edits)
+        alike.setdefault(same, []).append((key, item))
+    return [_joined(group) for group in alike.values()]
+
+
+def _joined(group: list[tuple[str, Diagnostic]]) -> Diagnostic:
+    key, first = group[0]
+    if len(group) == 1:
+        return first
+    every = " / ".join(dict.fromkeys(one for key, _ in group for one in key.split(" / ")))
+    plans = tuple(
+        (replace(fix, message=fix.message.replace(f"{key} becomes", f"{every} becomes")), name)
+        for fix, name in first.plans
+    )
+    shown = next((i for i, (fix, _) in enumerate(first.plans) if fix is first.fix), None)
+    return replace(
+        first,
+        message=every + first.message.removeprefix(key),
+        plans=plans,
+        fix=None if shown is None else plans[shown][0],
+        keys=tuple(dict.fromkeys(one for _, item in group for one in item.keys)),
+    )
 
 
 def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[list[tuple[Fix, str]], str]:

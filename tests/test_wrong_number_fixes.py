@@ -653,3 +653,20 @@ def test_the_style_of_epoch_end_hooks_does_not_keep_batch_values_wrong(
     projects.written(tmp_path, {"model.py": text})
     report = projects.fix(tmp_path, *FAMILY, style=style)
     assert sorted(item.code for item in report.fixed) == ["LM101", "LM102", "LM104"]
+
+
+def test_one_place_that_logs_for_every_stage_is_one_finding(tmp_path: Path) -> None:
+    shared = """
+    def shared(self, batch, stage):
+        x, y = batch
+        found = {"auc": auroc(x, y, task="binary")}
+        self.log_dict({f"{stage}_{k}": v for k, v in found.items()}, on_epoch=True)
+    """
+    steps = [
+        f'def {hook}_step(self, batch, batch_idx):\n    self.shared(batch, "{stage}")'
+        for hook, stage in (("training", "train"), ("validation", "val"))
+    ]
+    projects.written(tmp_path, {"model.py": model(shared, *steps)})
+    (only,) = projects.check(tmp_path, *FAMILY).diagnostics
+    assert only.message.startswith('"train_auc" / "val_auc" is the mean of batch values')
+    assert only.keys == (("train", "train_auc"), ("val", "val_auc"))
