@@ -310,9 +310,11 @@ def _hear_others(line: Mapping[str, Any], folder: Path) -> None:
     for metric in line.get("metrics", ()):
         for part in (metric, *metric["sites"]):
             whole = part["whole"]
-            if not whole or "data" not in whole or "" not in whole["values"]:
+            if not whole or "data" not in whole:
                 continue
             name, offset = whole.pop("data")
+            if "" not in whole["values"] or metric["label"].startswith("sklearn."):
+                continue
             data = _value_at(folder / name, offset)
             value = whole["values"][""]
             for function, other in second_opinions(metric["label"], whole["settings"], data):

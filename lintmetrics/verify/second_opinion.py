@@ -13,7 +13,9 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 _AVERAGES = ("binary", "micro", "macro", "weighted", "samples")
 
@@ -76,11 +78,23 @@ def second_opinions(
         calls = _of_values(kind, arrays[0], arrays[1], metrics, stats)
     else:
         calls = _of_classes(kind, settings, arrays[0], arrays[1], metrics)
-    for name, call in calls:
-        # What does not fit the data is no reading of the metric.
-        with warnings.catch_warnings(), contextlib.suppress(ValueError, TypeError, IndexError):
-            warnings.simplefilter("ignore")
-            yield name, float(call())
+    for name, call in _quietly(lambda: list(calls)) or ():
+        answer = _quietly(partial(_number, call))
+        if answer is not None:
+            yield name, answer
+
+
+def _number(call: Callable[[], Any]) -> float:
+    return float(call())
+
+
+def _quietly(function: Callable[[], _T]) -> _T | None:
+    """Return what a function does; ``None`` where the data are no reading of the metric."""
+    with warnings.catch_warnings(), contextlib.suppress(ValueError, TypeError, ArithmeticError):
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(IndexError, AttributeError):
+            return function()
+    return None
 
 
 def _kind(label: str) -> str:

@@ -206,14 +206,14 @@ class _Pass:
                 f"how many samples a batch has is not known: {self.line['unsized']}"
             )
         known = [(v, n) for v, n in zip(values, sizes, strict=True) if v is not None]
-        return math.fsum(v * n for v, n in known) / float(sum(n for _, n in known))
+        return _sum(v * n for v, n in known) / float(sum(n for _, n in known))
 
     def averages(self, values: Sequence[float | None]) -> bool:
         """Return whether what was logged at the end is a mean of one value of each batch."""
         if self.logged is None or None in values or not values:
             return False
         known = [value for value in values if value is not None]
-        means = [math.fsum(known) / len(known)]
+        means = [_sum(known) / len(known)]
         if self.line["sizes"] is not None:
             means.append(self.mean(values))
         return any(_near(mean, self.logged) for mean in means)
@@ -221,6 +221,12 @@ class _Pass:
     def truth(self, value: float) -> Truth:
         run, stage, epoch, batches = self.line["at"]
         return Truth(run, stage, epoch, batches, value)
+
+
+def _sum(values: Iterable[float]) -> float:
+    found = list(values)
+    # fsum refuses to add infinities of both signs.
+    return math.fsum(found) if all(map(math.isfinite, found)) else sum(found)
 
 
 def _near(one: float, other: float) -> bool:

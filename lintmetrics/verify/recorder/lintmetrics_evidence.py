@@ -210,12 +210,12 @@ def step_ended(returned: Any) -> None:
 
 def epoch_ends(run: Any, module: Any) -> None:
     """The epoch-end hooks are about to be called: they may empty what the steps have gathered."""
-    stage = run.stage
-    steps = [step for (at, _), one in _EVIDENCE.passes.items() if at == stage for step in one.steps]
+    passes = [one for (stage, _), one in _EVIDENCE.passes.items() if stage == run.stage]
     _EVIDENCE.open = None
-    if not steps or module is None or not _EVIDENCE.by_hand:
+    if len(passes) != 1 or module is None or not _EVIDENCE.by_hand:
         return
-    gathered = _EVIDENCE.pass_of(stage, 0)
+    (gathered,) = passes
+    steps = gathered.steps
     for name, value in list(module.__dict__.items()):
         if not isinstance(value, list) or len(value) != len(steps) or name.startswith("__"):
             continue
