@@ -230,7 +230,13 @@ def test_a_callback_that_reads_the_output_is_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "weighed"), [('outputs["x"] = outputs["loss"]', True), ("print(*outputs)", False)]
+    ("body", "weighed"),
+    [
+        ('outputs["x"] = outputs["loss"]', True),
+        ('print("x" in outputs.keys())', True),
+        ("print(outputs.keys() == {1})", False),
+        ("print(*outputs)", False),
+    ],
 )
 def test_the_methods_that_a_callback_hands_the_output_to_are_asked(
     body: str, weighed: bool, tmp_path: Path

@@ -389,7 +389,13 @@ class OutputDicts:
             call = module.parent(parent)
             if parent.attr in ("clear", "append") and isinstance(call, ast.Call):
                 return
-            if parent.attr == "get" and isinstance(call, ast.Call) and _is_key(call.args[0]):
+            asked = module.parent(call) if isinstance(call, ast.Call) else None
+            if parent.attr == "keys" and isinstance(asked, ast.Compare):
+                if asked.left is not call and all(
+                    isinstance(op, (ast.In, ast.NotIn)) for op in asked.ops
+                ):
+                    return
+            elif parent.attr == "get" and isinstance(call, ast.Call) and _is_key(call.args[0]):
                 return
         elif isinstance(parent, ast.Call) and node in parent.args:
             if self._handed(cls, function, parent, node):
