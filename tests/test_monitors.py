@@ -8,6 +8,7 @@ from textwrap import dedent, indent
 import projects
 import pytest
 
+from lintmetrics.codemod import Relation
 from lintmetrics.diagnostics import Diagnostic
 from lintmetrics.model.metric_direction import better
 
@@ -45,6 +46,23 @@ def found(
     return report.diagnostics
 
 
+def test_an_epoch_value_that_is_not_logged_is_not_the_last_batch(tmp_path: Path) -> None:
+    script = 'EarlyStopping(monitor="train_loss_epoch")'
+    (diagnostic,) = found(tmp_path, MODEL, script, "LM401")
+    assert diagnostic.fix is None
+    assert "on_epoch=True" in diagnostic.help
+
+
+@pytest.mark.parametrize("ending", ["epoch", "step"])
+def test_an_ending_of_one_level_is_found_and_taken_away(ending: str, tmp_path: Path) -> None:
+    script = f"EarlyStopping(monitor='val_loss_{ending}')"
+    (diagnostic,) = found(tmp_path, MODEL, script, "LM401")
+    assert diagnostic.fix is not None
+    assert diagnostic.fix.relation is Relation.ASSUMES
+    projects.fix(tmp_path, "LM401")
+    assert "EarlyStopping(monitor='val_loss')" in (tmp_path / "run.py").read_text(encoding="utf-8")
+
+
 UNKNOWN = {
     "early stopping": 'EarlyStopping(monitor="val/loss")',
     "by position": 'EarlyStopping("valid_loss")',
@@ -77,7 +95,21 @@ def configure_optimizers(self):
 
 KNOWN = {
     "as logged": (MODEL, 'EarlyStopping(monitor="val_loss")', None),
-    "of an epoch": (MODEL, 'EarlyStopping(monitor="val_loss_epoch")', None),
+    "of both levels": (
+        MODEL.replace('"val_loss", loss)', '"val_loss", loss, on_step=True)'),
+        'EarlyStopping(monitor="val_loss_epoch")',
+        None,
+    ),
+    "levels that are not known": (
+        MODEL.replace('"val_loss", loss)', '"val_loss", loss, on_step=self.often)'),
+        'EarlyStopping(monitor="val_loss_epoch")',
+        None,
+    ),
+    "an ending that something may log": (
+        MODEL + '\ndef on_train_epoch_end(self):\n    self.log(f"val_{self.name()}", 1.0)',
+        'EarlyStopping(monitor="val_loss_epoch")',
+        None,
+    ),
     "of a dataloader": (MODEL, 'EarlyStopping(monitor="val_loss/dataloader_idx_1")', None),
     "what Lightning gives": (MODEL, 'ModelCheckpoint(monitor="step")', None),
     "not written down": (MODEL, "EarlyStopping(monitor=cfg.monitor)", None),

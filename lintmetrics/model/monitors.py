@@ -272,10 +272,34 @@ def _template(module: Module, node: ast.expr | None) -> str | None:
     return _text(module, node) or None
 
 
-def ways_of(monitor: Monitor) -> list[LogContext]:
+def without_level(monitor: Monitor) -> str:
+    """Return the key without an ending that only a number of both levels has.
+
+    Lightning adds ``_step`` and ``_epoch`` where a number is logged at each step and for the epoch.
+    Empty where the ending is there, or may be.
+    """
+    match = re.fullmatch(r"(.+)_(?:epoch|step)", monitor.key)
+    if match is None:
+        return ""
+    base = match.group(1)
+    ways = ways_of(monitor, base)
+    levels = [(way.on_step, way.on_epoch) for way in ways]
+    if not ways or any(None in level or level == (True, True) for level in levels):
+        return ""
+    logged = logged_keys(monitor.module.project)
+    templates = [_pattern(name) for name in logged.keys if "*" in name]
+    if logged.is_open or any(p.fullmatch(k) for p in templates for k in (base, monitor.key)):
+        return ""
+    # At steps alone, what a validation logs is not there for those who watch.
+    if all(way.stage != "train" and not way.on_epoch for way in ways):
+        return ""
+    return base
+
+
+def ways_of(monitor: Monitor, key: str = "") -> list[LogContext]:
     """Return every way in which a key that is spelled in a log call is logged."""
     found: list[LogContext] = []
-    base = re.sub(r"/dataloader_idx_\d+$", "", monitor.key)
+    base = key or re.sub(r"/dataloader_idx_\d+$", "", monitor.key)
     quoted = re.compile(rf"(['\"]){re.escape(base)}\1")
     for module in monitor.module.project.mentioning(quoted):
         for cls in module.classes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lintmetrics.model.monitors import is_spelled, logged_keys, monitors
+from lintmetrics.model.monitors import is_spelled, logged_keys, monitors, ways_of, without_level
 from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -64,6 +64,19 @@ class UnknownMonitor(Rule):
         """Find keys that are written nowhere else, where a key much like them is logged."""
         for monitor in monitors(module):
             if is_spelled(monitor):
+                continue
+            plain = without_level(monitor)
+            if plain:
+                wants_epoch = monitor.key.endswith("_epoch")
+                lacks = wants_epoch and not any(w.on_epoch for w in ways_of(monitor, plain))
+                yield Finding(
+                    monitor,
+                    f'{monitor.kind} watches "{monitor.key}", and "{plain}" is logged at one level '
+                    "only, under its own name",
+                    help=f'log "{plain}" with on_epoch=True' if lacks else f'watch "{plain}"',
+                    node=monitor.key_node,
+                    detail=None if lacks else plain,
+                )
                 continue
             logged = logged_keys(module.project)
             nearest = "" if logged.may_hold(monitor.key) else logged.nearest(monitor.key)
