@@ -73,14 +73,20 @@ class OutputDicts:
             if (own := cls.lookup(function.name)) is not None
             and (own.node is function or calls_super(own.node, function.name))
         ]
-        self._classes = list(
-            dict.fromkeys(
-                base
-                for cls in (*self._users, *owner.mro())
-                for below in (cls, *cls.subclasses)
-                for base in below.mro()
-            )
-        )
+        self._classes: list[ClassInfo] = []
+        wanted = _running([*self._users, owner])
+        while not set(wanted) <= set(self._classes):
+            # A step of a base class makes the dicts of its other subclasses, too.
+            self._classes = list(dict.fromkeys([*self._classes, *wanted]))
+            self._follow(owner, function, outputs)
+            wanted = _running([made.cls for made in self.made.values()])
+
+    def _follow(self, owner: ClassInfo, function: FunctionNode, outputs: ast.expr) -> None:
+        """Find the dicts, and look at all that is done with them in the classes concerned."""
+        self.made.clear()
+        self._lists.clear()
+        self._stages.clear()
+        self._asked.clear()
         self._up(owner, function, outputs)
         for cls in self._users:
             for stage in self._stages.values():
@@ -540,6 +546,15 @@ class OutputDicts:
             for cls in module.classes:
                 if cls.is_kind("Callback"):
                     self._parameter_of(cls, stage.batch_end, 2)
+
+
+def _running(classes: list[ClassInfo]) -> list[ClassInfo]:
+    """Return all classes whose methods run on objects that have a method of these classes."""
+    return list(
+        dict.fromkeys(
+            base for cls in classes for below in (cls, *cls.subclasses) for base in below.mro()
+        )
+    )
 
 
 def _fills(node: ast.AST, attribute: str) -> bool:
