@@ -110,6 +110,16 @@ def analyse(
                 "LM000",
             )
         )
+    except Exception as error:  # In the model itself: what was found before it stands.
+        failures.append(
+            Failure(
+                module.source.path,
+                f"reading its classes crashed with {type(error).__name__}: {error}; the other "
+                "files went on, please report this with the file",
+                None,
+                "LM000",
+            )
+        )
     finally:
         sys.setrecursionlimit(limit)
     return _one_for_all_keys(diagnostics.values()), failures

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -112,7 +112,7 @@ def test_a_rule_that_crashes_is_one_line_and_exit_two(
         raise ZeroDivisionError("by zero")
         yield
 
-    crash.__annotations__ = dict(type(rules[CODE]).check.__annotations__)
+    crash.__annotations__ = get_type_hints(type(rules[CODE]).check)
     monkeypatch.setattr(type(rules["LM203"]), "check", type(rules[CODE]).check)
     monkeypatch.setattr(type(rules[CODE]), "check", crash)
     result = run("check", "--jobs", "1")
@@ -121,6 +121,19 @@ def test_a_rule_that_crashes_is_one_line_and_exit_two(
     assert "LM000" in line
     assert "ZeroDivisionError" in line
     assert "LM203" in result.out, "the other rules went on"
+
+
+def test_a_model_that_crashes_is_one_line_and_exit_two(
+    tree: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object) -> None:
+        raise ZeroDivisionError("no such thing")
+
+    (tree / "a.py").write_text(FOUND)
+    monkeypatch.setattr("lintmetrics.model.flow.LightningClass._run", broken)
+    result = run("check", "a.py")
+    assert result.code == 2
+    assert "reading its classes crashed with" in result.err
 
 
 def test_findings_go_to_standard_output_and_totals_to_standard_error(tree: Path, run: Any) -> None:

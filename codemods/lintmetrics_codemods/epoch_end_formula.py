@@ -45,6 +45,13 @@ class EpochEndFormula(Codemod):
                 f"the batch values are averaged by hand at line {call.node.lineno}; gather the "
                 "parts of the formula and apply it once in the epoch-end hook"
             )
+        owner = origin.module.enclosing_class(origin.node)
+        if owner is not None and not owner.is_lightning and origin.name == "square root":
+            return Blocked(
+                f"the root is taken in {owner.node.name} at line {origin.node.lineno} of "
+                f"{origin.module.source.path}; update torchmetrics.MeanSquaredError(squared=False) "
+                "with what it is given, and log the object"
+            )
         return _Move(call).fix()
 
 
