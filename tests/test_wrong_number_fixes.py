@@ -670,3 +670,14 @@ def test_one_place_that_logs_for_every_stage_is_one_finding(tmp_path: Path) -> N
     (only,) = projects.check(tmp_path, *FAMILY).diagnostics
     assert only.message.startswith('"train_auc" / "val_auc" is the mean of batch values')
     assert only.keys == (("train", "train_auc"), ("val", "val_auc"))
+
+
+@pytest.mark.parametrize(("names", "is_fixed"), [("r, _", True), ("r, chance", False)])
+def test_the_first_of_two_results_is_the_metric(names: str, is_fixed: bool, tmp_path: Path) -> None:
+    lines = f'{names} = pearsonr(p.cpu(), y.cpu())\nself.log("r", r)'
+    if not is_fixed:
+        lines += "\nprint(chance)"
+    text = model(step(lines))
+    _, after = fixed(tmp_path, text)
+    assert ("self.val_r.update(p, y)" in after) == is_fixed
+    assert (after == dedent(text)) != is_fixed

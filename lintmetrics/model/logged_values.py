@@ -226,7 +226,7 @@ def _follow(
             lines = ", ".join(str(b.lineno) for b in bound) or "another place"
             raise CannotEdit(f"{local} is given more than one value (lines {lines})")
         statement = bound[0]
-        value = _assigned(statement)
+        value = _assigned(statement) or _first_of_scipy(module, function, statement, local)
         if value is None or peeled(module, value) is not made:
             raise CannotEdit(
                 f"{local} is made of more than one call at line {statement.lineno}; "
@@ -643,6 +643,21 @@ def _assigned(statement: ast.stmt) -> ast.expr | None:
     if isinstance(statement, ast.AnnAssign):
         return statement.value
     return None
+
+
+def _first_of_scipy(
+    module: Module, function: FunctionNode, statement: ast.stmt, name: str
+) -> ast.expr | None:
+    """Return the call in ``r, p = pearsonr(x, y)`` where nothing reads but the first result."""
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return None
+    target, value = statement.targets[0], statement.value
+    if not isinstance(target, ast.Tuple) or not isinstance(value, ast.Call):
+        return None
+    names = [part.id if isinstance(part, ast.Name) else "" for part in target.elts]
+    if names[:1] != [name] or not (module.qualified(value.func) or "").startswith("scipy."):
+        return None
+    return None if any(not n or reads_of(function, n) for n in names[1:]) else value
 
 
 def peeled(module: Module, node: ast.expr) -> ast.expr:
