@@ -14,7 +14,9 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from projects import fix
 
+from lintmetrics import packs
 from lintmetrics.cli import main
 from lintmetrics.errors import LintmetricsError
 from lintmetrics.report.terminal import Paint
@@ -51,6 +53,19 @@ def test_the_after_is_what_the_fix_writes_and_a_second_run_is_idle(
     assert written == (folder / "after.py").read_text(encoding="utf-8")
     main(command)
     assert copy.read_text(encoding="utf-8") == written
+
+
+def test_every_codemod_is_in_the_fix_of_a_fixture(tmp_path: Path) -> None:
+    used: set[str] = set()
+    for folder in FOLDERS:
+        project = tmp_path / folder.name
+        project.mkdir()
+        (project / "before.py").write_bytes((folder / "before.py").read_bytes())
+        case = read_case(folder)
+        style = case.fix[case.fix.index("--style") + 1] if "--style" in case.fix else "auto"
+        used |= {finding.codemod for finding in fix(project, style=style).fixed}
+    known = {codemod.name for group in packs.codemods().values() for codemod in group}
+    assert known - used == set(), "each needs a fixture that trains before and after"
 
 
 # What the trainings show ------------------------------------------------------------------------
