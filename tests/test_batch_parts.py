@@ -429,3 +429,66 @@ def test_the_first_field_of_a_dataclass_tells_the_size(tmp_path: Path) -> None:
     assert found(tmp_path, body, "pass", data) == [("LM112", "say batch_size=batch.x.size(0)")]
     x_first = data.replace("    scale: torch.Tensor\n", "").replace("torch.tensor(0.5), ", "")
     assert found(tmp_path, body, "pass", x_first) == []
+
+
+# What else weighs by the size of a batch --------------------------------------------------------
+
+WEIGHED = """
+    import lightning.pytorch as pl
+    import torch
+    from torch import nn
+    from torch.nn.utils.rnn import pad_sequence
+    from torch.utils.data import DataLoader
+    from torchmetrics import MeanMetric
+
+
+    def collate(items):
+        return pad_sequence([x for x, _ in items]), torch.stack([y for _, y in items])
+
+
+    class Model(pl.LightningModule):
+        def __init__(self, data):
+            super().__init__()
+            self.data = data
+            self.net = nn.GRU(2, 1)
+            self.mean = MeanMetric()
+            self.validation_step_outputs = []
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            loss = nn.functional.mse_loss(self.net(x)[0][-1].squeeze(1), y)
+            {step}
+
+        {end}
+
+        def val_dataloader(self):
+            return DataLoader(self.data, batch_size=8, collate_fn=collate)
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "end", "fixed"),
+    [
+        (
+            "self.mean.update(loss)\n            self.log('mean', self.mean)",
+            "",
+            "self.mean.update(loss, weight=y.size(0))",
+        ),
+        (
+            "self.validation_step_outputs.append(loss)",
+            "def on_validation_epoch_end(self):\n"
+            "            values = torch.stack(self.validation_step_outputs)\n"
+            "            self.log('mean', values.mean())\n"
+            "            self.validation_step_outputs.clear()",
+            "batch_size=y.size(0)",
+        ),
+    ],
+)
+def test_other_weights_know_the_loaders_too(
+    tmp_path: Path, step: str, end: str, fixed: str
+) -> None:
+    """Time comes first in the batches of the loader, which the step alone does not show."""
+    text = WEIGHED.replace("{step}", step).replace("{end}", end)
+    projects.written(tmp_path, {"model.py": text})
+    projects.fix(tmp_path)
+    assert fixed in (tmp_path / "model.py").read_text()

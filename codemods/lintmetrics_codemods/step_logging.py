@@ -13,7 +13,7 @@ from lintmetrics.edits import (
     CannotEdit,
     is_docstring,
 )
-from lintmetrics.model import attribute_names, batches
+from lintmetrics.model import attribute_names, batches, hooks
 from lintmetrics.model.creation import Place, first_fitting
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
@@ -522,7 +522,7 @@ class _Move(HookRemoval):
         if reduced:
             value = f"{value}.mean()" if item.term.column.atomic else f"({value}).mean()"
         options = self._options(item, False)
-        size = batches.in_step(self.cls, source.step)
+        size = batches.of(self.cls, source.step, (hooks.stage_of(self.stage.step),))
         if size.inference in ("wrong", "fails"):
             if size.expression is None:
                 raise CannotEdit(f"{size.why}; tell self.log the batch_size by hand")

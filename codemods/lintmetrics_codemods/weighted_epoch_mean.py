@@ -10,7 +10,7 @@ from typing import TypeGuard
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of
-from lintmetrics.model import batches
+from lintmetrics.model import batches, hooks
 from lintmetrics.model.epoch_hooks import extra_parameters
 from lintmetrics.model.flow import BatchMean, LightningClass
 from lintmetrics.model.output_dicts import OutputDict, OutputDicts
@@ -430,7 +430,8 @@ class _Weighing:
         line = batches.chunked(output.cls, output.function)
         if line is not None:
             raise CannotEdit(f"the batch is worked on piece by piece at line {line}")
-        size = batches.in_step(output.cls, output.function)
+        stages = (hooks.stage_of(output.function.name),)
+        size = batches.of(output.cls, output.function, stages)
         present = [
             value
             for key, value in zip(node.keys, node.values, strict=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lintmetrics.edits import FunctionNode
@@ -476,11 +477,25 @@ def guessed(call: LogCall) -> BatchSize | None:
         return None
     if not any(_is_guessed(context) for context in call.contexts):
         return None
-    shown = in_step(call.cls, call.function)
+    stages = [context.stage for context in call.contexts if _is_guessed(context)]
+    return of(call.cls, call.function, stages, call.value_node)
+
+
+def of(
+    cls: ClassInfo, function: FunctionNode, stages: Sequence[str], logged: ast.expr | None = None
+) -> BatchSize:
+    """Return what a step, or else the loaders of its stages, show of its batch.
+
+    Args:
+        cls: the module, ``function``: the step.
+        function: the step, or a method that steps share.
+        stages: in which it is called.
+        logged: what is averaged, where that is known.
+    """
+    shown = in_step(cls, function)
     if shown.inference != "unknown" or not shown.parameter:
         return shown
-    stages = [context.stage for context in call.contexts if _is_guessed(context)]
-    reading = parted_steps.reading(call, shown.parameter, stages)
+    reading = parted_steps.reading(cls, function, shown.parameter, stages, logged)
     if reading is None:
         return shown
     return BatchSize(reading.inference, reading.why, reading.expression, shown.parameter)

@@ -23,7 +23,6 @@ from lintmetrics.model.batch_parts import (
     first_sized,
     stored,
 )
-from lintmetrics.model.flow import LogCall
 from lintmetrics.project import ClassInfo
 from lintmetrics.tree import own_nodes, subtree
 
@@ -51,20 +50,31 @@ class Reading:
     expression: str | None
 
 
-def reading(call: LogCall, name: str, stages: Sequence[str]) -> Reading | None:
-    """Return how the loaders' batches are misread; ``None`` when they are not, or none is known."""
-    function = call.function
-    if function is None or not _is_whole(call.cls, function, name):
+def reading(
+    cls: ClassInfo,
+    function: FunctionNode,
+    name: str,
+    stages: Sequence[str],
+    logged: ast.expr | None = None,
+) -> Reading | None:
+    """Return how the loaders' batches are misread; ``None`` when they are not, or none is known.
+
+    Args:
+        cls: the module, ``function``: the step.
+        function: the step.
+        name: the parameter that is the batch.
+        stages: in which the step is called.
+        logged: what is averaged; where loaders run together it tells whose batch is meant.
+    """
+    if not _is_whole(cls, function, name):
         return None
     found: list[Reading | None] = []
     for stage in dict.fromkeys(stages):
-        for feed in loaders.feeds(call.cls, stage):
+        for feed in loaders.feeds(cls, stage):
             if feed.keys:
-                found.append(_combined(call, function, name, feed))
+                found.append(_combined(cls, function, name, feed, logged))
             else:
-                found.extend(
-                    _one(call.cls, function, name, loader, feed) for loader in feed.loaders
-                )
+                found.extend(_one(cls, function, name, loader, feed) for loader in feed.loaders)
     different = list(dict.fromkeys(found))
     return different[0] if len(different) == 1 else None
 
@@ -440,12 +450,16 @@ def _is_whole(cls: ClassInfo, function: FunctionNode, name: str) -> bool:
 
 
 def _combined(
-    call: LogCall, function: FunctionNode, name: str, feed: loaders.Feed
+    cls: ClassInfo,
+    function: FunctionNode,
+    name: str,
+    feed: loaders.Feed,
+    logged: ast.expr | None,
 ) -> Reading | None:
     """Judge a value that is made of the batch of one loader, weighed by that of another."""
     part = feed.batch
-    step = _Step(call.cls, function, name, part)
-    if call.value_node is None or step.fits() is not True:
+    step = _Step(cls, function, name, part)
+    if logged is None or step.fits() is not True:
         return None
     if all(loader.drops_last for loader in feed.loaders):
         return None
@@ -454,7 +468,7 @@ def _combined(
         for loader in feed.loaders
     ):
         return None
-    used = _loaders_of(step, call.value_node)
+    used = _loaders_of(step, logged)
     first = _last(part)
     if not isinstance(first, Rows) or used is None or len(used) != 1:
         return None

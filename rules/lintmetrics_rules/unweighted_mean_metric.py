@@ -63,7 +63,8 @@ class UnweightedMeanMetric(Rule):
             if not _is_batch_mean(use) or batches.one_sample_per_batch(model.cls, use.hook):
                 continue
             function = use.module.enclosing_function(use.node)
-            size = batches.in_step(model.cls, function) if function is not None else None
+            stages = (hooks.stage_of(use.hook),)
+            size = batches.of(model.cls, function, stages) if function is not None else None
             text = size.expression if size is not None else None
             yield Finding(
                 model,
