@@ -427,10 +427,24 @@ def test_a_version_may_have_no_number_of_a_stage_where_others_have_one(
 
 def test_each_side_is_measured_by_its_own_steps(tmp_path: Path) -> None:
     before = replace(_record({"a": [9.0, 9.0]}), steps=_steps([[9.0], [9.0]]))
-    after = replace(_record({"a": [1.5, 3.5]}), steps=_steps(TRUE))
-    row = _only(compare.compare(_case(CORRECTS), before, after, _mean(tmp_path)))
+    after = replace(_record({"a": [1.5, 3.5]}, weights="bb"), steps=_steps(TRUE))
+    case = _case(CORRECTS, changed_weights="it stops early")
+    row = _only(compare.compare(case, before, after, _mean(tmp_path)))
     assert row.verdict is Verdict.ALREADY_RIGHT
     assert row.before_gap == 0
+
+
+@pytest.mark.parametrize(
+    ("seen", "logged"), [([[1.0, 2.0], [3.0]], [1.5, 3.0]), ([[1.0, 2.0]], [1.5])]
+)
+def test_a_number_that_is_right_for_other_data_does_not_hold(
+    tmp_path: Path, seen: list[list[float]], logged: list[float]
+) -> None:
+    before = replace(_record({"a": [1.4, 3.4]}), steps=_steps(TRUE))
+    after = replace(_record({"a": logged}), steps=_steps(seen))
+    row = _only(compare.compare(_case(CORRECTS), before, after, _mean(tmp_path)))
+    assert row.verdict is Verdict.DIFFERENT
+    assert "epoch 1" in row.detail
 
 
 def test_without_steps_nothing_is_proved(tmp_path: Path) -> None:

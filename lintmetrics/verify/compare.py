@@ -628,7 +628,12 @@ class _Comparison:
             truths, truths_before = self._truths(claim, True), self._truths(claim, False)
         except OracleError as error:
             return replace(row, verdict=Verdict.FAILED, detail=str(error))
-        return self._measured_by(row, claim, truths, truths_before, "the oracle")
+        row = self._measured_by(row, claim, truths, truths_before, "the oracle")
+        moved = "" if self._weights_apart else _other_ground(claim, truths, truths_before)
+        if moved and row.verdict.holds:
+            # A rewrite that leaves samples out, or alters the model, is right on what is left.
+            return replace(row, verdict=Verdict.DIFFERENT, detail=moved)
+        return row
 
     def _measured_by(
         self,
@@ -890,6 +895,25 @@ def _silent_passes(
     missed = silent(truths, row.after)
     missed_before = {(t.run, t.epoch, t.batches) for t in silent(truths_before, row.before)}
     return [t for t in missed if (t.run, t.epoch, t.batches) not in missed_before]
+
+
+def _other_ground(claim: KeyClaim, truths: Sequence[Truth], truths_before: Sequence[Truth]) -> str:
+    """Return where the true numbers of two sides part, whatever they log; empty if nowhere.
+
+    With the same weights, data and model the truth is one.
+    """
+    by_pass = {(t.run, t.stage, t.epoch, t.batches): t.value for t in truths}
+    for truth in truths_before:
+        if truth.stage != claim.stage:
+            continue
+        at = f"epoch {truth.epoch} after {_count(truth.batches, 'batch')}"
+        value = by_pass.get((truth.run, truth.stage, truth.epoch, truth.batches))
+        if value is None:
+            return f"the rewrite makes no pass over the data of stage {claim.stage} at {at}"
+        if not close(value, truth.value, claim.tolerance):
+            told = f"{_number(value)} from the steps of the rewrite and {_number(truth.value)} from"
+            return f"at {at} the oracle says {told} those of the original: other data or model"
+    return ""
 
 
 # Words ----------------------------------------------------------------------------------------
