@@ -287,3 +287,19 @@ def test_a_number_that_somebody_mended_by_hand_is_held_against_the_truth(tmp_pat
         done = _run(before, "verify", "--before", ".", "--after", str(after), *TRAIN)
         assert done.returncode == code, done.stdout + done.stderr
         assert told in done.stdout
+
+
+@pytest.mark.training
+@needs_lightning
+def test_a_program_without_a_seed_is_told_of_it_and_can_be_given_one(tmp_path: Path) -> None:
+    unseeded = PROGRAM.replace("    pl.seed_everything(0)\n", "").replace(
+        "max_epochs=2", "max_epochs=1"
+    )
+    folder = _project(tmp_path / "p", unseeded)
+    drawn = _run(folder, "verify", "--before", ".", "--after", ".", *TRAIN)
+    assert drawn.returncode == 1, drawn.stdout + drawn.stderr
+    assert "changed training" in drawn.stdout
+    assert "try --seed 0" in drawn.stderr
+    seeded = _run(folder, "verify", "--before", ".", "--seed", "3", *TRAIN)
+    assert seeded.returncode == 0, seeded.stdout + seeded.stderr
+    assert "try --seed" not in seeded.stderr

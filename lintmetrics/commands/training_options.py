@@ -82,6 +82,12 @@ _OPTIONS = [
         help="End a training that takes longer.",
     ),
     click.option(
+        "--seed",
+        type=click.IntRange(min=0, max=2**32 - 1),
+        metavar="NUMBER",
+        help="Seed random, NumPy and torch, for a program that does not.",
+    ),
+    click.option(
         "--tolerance",
         type=click.FloatRange(min=0),
         default=0.0,
@@ -124,6 +130,7 @@ class TrainingOptions:
     accelerator: str | None
     processes: int
     timeout: float | None
+    seed: int | None
     tolerance: float
     renamed: Mapping[str, str]
     vias: tuple[str, ...]
@@ -148,6 +155,7 @@ class TrainingOptions:
         from lintmetrics.verify import compare, own_code
         from lintmetrics.verify.case import Tolerance
         from lintmetrics.verify.proof import TODAY, Place
+        from lintmetrics.verify.verdict import Verdict
 
         if not quiet:
             shown = shlex.join(command)
@@ -165,6 +173,7 @@ class TrainingOptions:
             self.renamed,
             Tolerance(relative=self.tolerance, reason=reason),
             self.vias or compare.DEFAULT_VIAS,
+            self.seed,
         )
         proof = own_code.prove(
             change,
@@ -172,6 +181,11 @@ class TrainingOptions:
             building=building,
             on_line=_pass_on if self.show_output else None,
         )
+        if proof.verdict is Verdict.CHANGED_TRAINING and self.seed is None:
+            tell(
+                "lintmetrics: the weights differ at the end: if the program draws random numbers "
+                "that it does not seed, try --seed 0"
+            )
         for path in dict.fromkeys((*before.altered(), *after.altered())):
             tell(f"lintmetrics: {path} is shared with the trainings and was changed meanwhile")
         return proof

@@ -48,6 +48,8 @@ class Change:
         renamed: key after the change to key before it.
         tolerance: how far numbers that are the same may be apart.
         vias: the ways out of Lightning that are compared.
+        seed: what random, NumPy and torch start from, for a program that does not say so itself;
+            ``None`` to leave them alone.
     """
 
     command: Sequence[str]
@@ -60,6 +62,7 @@ class Change:
     renamed: Mapping[str, str] = field(default_factory=dict)
     tolerance: Tolerance = field(default_factory=Tolerance)
     vias: Sequence[str] = compare.DEFAULT_VIAS
+    seed: int | None = None
 
 
 def prove(
@@ -122,6 +125,9 @@ def _train(
     paths = tree.import_paths(python_of(change.command, tree.folder))
     paths.append(environment.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")))
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    if change.seed is not None:
+        seed = str(change.seed)
+        environment |= {"LINTMETRICS_SEED": seed, "PYTHONHASHSEED": seed}
     if name == "before":
         environment |= asked(change.fixed, tree.folder)
     return train(

@@ -2,7 +2,8 @@
 
 Runs inside the user's training, in whatever Python and Lightning that uses: imports the standard
 library only, and nothing of lintmetrics. It changes methods of Lightning right after Lightning
-is imported, and neither the trainer's callbacks, nor the model, nor the random state.
+is imported, and neither the trainer's callbacks, nor the model, nor the random state, unless
+``LINTMETRICS_SEED`` asks for one: that seeds random, NumPy and torch as each is first imported.
 
 ``LINTMETRICS_RECORD`` is the folder to write to. ``LINTMETRICS_CAPTURE``, where set, asks for raw
 steps: dotted path, from the LightningModule, of the module whose outputs are wanted; empty for
@@ -143,9 +144,27 @@ def install() -> None:
             _gather()
         except Exception:
             _failed("install")
+    if "LINTMETRICS_SEED" in os.environ:
+        _PATCHES.update({"random": _seed_random, "numpy": _seed_numpy, "torch": _seed_torch})
     for name in list(sys.modules):
         if _patches_of(name):
             _patch(sys.modules[name])
+
+
+def _seed() -> int:
+    return int(os.environ["LINTMETRICS_SEED"])
+
+
+def _seed_random(random: Any) -> None:
+    random.seed(_seed())
+
+
+def _seed_numpy(numpy: Any) -> None:
+    numpy.random.seed(_seed())
+
+
+def _seed_torch(torch: Any) -> None:
+    torch.manual_seed(_seed())
 
 
 def _gather() -> None:
