@@ -681,3 +681,33 @@ def test_the_first_of_two_results_is_the_metric(names: str, is_fixed: bool, tmp_
     _, after = fixed(tmp_path, text)
     assert ("self.val_r.update(p, y)" in after) == is_fixed
     assert (after == dedent(text)) != is_fixed
+
+
+@pytest.mark.parametrize(
+    ("loaders", "many"),
+    [
+        ("def val_dataloader(self):\n    return [self.one, self.two]", 2),
+        ("def val_dataloader(self):\n    both = self.one, self.two\n    return both", 2),
+        ("def val_dataloader(self):\n    return torch.utils.data.DataLoader(self.one)", 1),
+    ],
+)
+def test_how_many_dataloaders_a_class_makes_is_no_assumption(
+    tmp_path: Path, loaders: str, many: int
+) -> None:
+    line = 'self.log("val_f1", f1_score(p, y, task="binary"))'
+    before, after = fixed(tmp_path, model(step(line, extra=", dataloader_idx=0"), loaders))
+    assert [item.fix.relation for item in before if item.fix] == [Relation.CORRECTS]
+    assert ("self.val_f1[dataloader_idx].update(p, y)" in after) == (many > 1)
+    assert f"for _ in range({many})" in after or many == 1
+
+
+@pytest.mark.parametrize(("given", "many"), [("train, [one, two]", 2), ("train, [one]", 1)])
+def test_how_many_dataloaders_a_trainer_is_given_is_no_assumption(
+    tmp_path: Path, given: str, many: int
+) -> None:
+    line = 'self.log("val_f1", f1_score(p, y, task="binary"))'
+    text = model(step(line, extra=", dataloader_idx=0"))
+    text += f"\n\ndef main(train, one, two):\n    pl.Trainer().fit(Model(None), {given})\n"
+    before, after = fixed(tmp_path, text)
+    assert [item.fix.relation for item in before if item.fix] == [Relation.CORRECTS]
+    assert ("self.val_f1[dataloader_idx].update(p, y)" in after) == (many > 1)

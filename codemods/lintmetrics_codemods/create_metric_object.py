@@ -11,6 +11,7 @@ from lintmetrics.model import (
     attribute_names,
     creation,
     hooks,
+    loaders,
     logged_values,
     object_equivalents,
 )
@@ -51,13 +52,13 @@ class CreateMetricObject(Codemod):
             )
         value = logged_values.trace(call, origin.node, origin.module)
         contexts = value.contexts()
-        assumed, loaders = _require_one_object(value, contexts)
+        assumed, many = _require_one_object(value, contexts)
         place, wanted, arguments = creation.first_fitting(
             value.owner, lambda place: _wanted(value, origin, place)
         )
         editor = Editor()
         made = _constructor(editor, value.owner.module, wanted.name, arguments)
-        text = _write_creation(editor, value, contexts, made, place, loaders)
+        text = _write_creation(editor, value, contexts, made, place, many)
         _write_update(editor, value, contexts, text, wanted)
         editor.replace(value.module, value.written, text)
         for argument in value.redundant_arguments():
@@ -108,7 +109,8 @@ def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> tuple
             "turn, in a torch.nn.ModuleDict"
         )
     step, idle = logged_values.told_dataloader(contexts, value.owner)
-    if step and not idle:
+    counts = {loaders.how_many(value.owner, context.stage) for context in contexts}
+    if step and (not idle or max(counts) > 1):
         return "", _dataloaders(value, contexts, step)
     if any(context.key is None or "*" in context.key for context in contexts):
         raise CannotEdit(f"the key at line {line} is not known until the code runs")
@@ -119,7 +121,7 @@ def _require_one_object(value: LoggedValue, contexts: list[LogContext]) -> tuple
             f"line {line} logs train and other batches under one key; one object would mix them, "
             "name the stage in the key"
         )
-    return f"that {step} has one dataloader" if step else "", 0
+    return f"that {step} has one dataloader" if step and counts != {1} else "", 0
 
 
 def _dataloaders(value: LoggedValue, contexts: list[LogContext], step: str) -> int:
@@ -128,8 +130,7 @@ def _dataloaders(value: LoggedValue, contexts: list[LogContext], step: str) -> i
     function = value.function
     is_own = function is not None and function.name == step and value.owner.lookup(step) is not None
     names = {a.arg for a in function.args.args} if function is not None else set()
-    loaders = value.owner.methods.get(f"{contexts[0].stage}_dataloader")
-    count = logged_values.display_length(loaders) if loaders is not None else 0
+    count = loaders.how_many(value.owner, contexts[0].stage)
     in_key = {n.id for n in subtree(value.key) if isinstance(n, ast.Name)} if value.key else set()
     if any(context.key is None or "*" in context.key for context in contexts):
         is_own = is_own and in_key <= {"self", parameter}
@@ -156,19 +157,19 @@ def _write_creation(
     contexts: list[LogContext],
     made: str,
     place: Place,
-    loaders: int,
+    many: int,
 ) -> str:
     """Create the object, or one for each key or dataloader; return what names it in the step."""
     owner = value.owner
     module = owner.module
     keys = list(dict.fromkeys(context.key for context in contexts if context.key is not None))
     stages = list(dict.fromkeys(context.stage for context in contexts))
-    if loaders:
+    if many:
         key = keys[0].replace("*", "") if keys else ""
         name = attribute_names.attribute_for(key, stages[0], owner)
         container = editor.add_import(module, "torch.nn", "ModuleList")
         place.write(
-            editor, creation.assignment(name, f"{container}([{made} for _ in range({loaders})])")
+            editor, creation.assignment(name, f"{container}([{made} for _ in range({many})])")
         )
         return f"self.{name}[dataloader_idx]"
     if len(keys) == 1:

@@ -7,7 +7,7 @@ import ast
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, indent_unit
-from lintmetrics.model import attribute_names, hooks, logged_values
+from lintmetrics.model import attribute_names, hooks, loaders, logged_values
 from lintmetrics.model.flow import LightningClass, LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.object_equivalents import other_than_one_number
@@ -128,6 +128,9 @@ class _Comprehension:
             way for one in LightningClass.of(call.cls).calls_at(call.node) for way in one.contexts
         ]
         step, idle = logged_values.told_dataloader(contexts, owner)
+        counts = {loaders.how_many(owner, context.stage) for context in contexts}
+        idle = idle and max(counts, default=0) < 2
+        assumed = f"that {step} has one dataloader" if step and counts != {1} else ""
         for metric in metrics:
             uses = list(logged_values.family_uses(owner, metric.path))
             stages = {hooks.stage_of(hook) for hook, _, _ in uses if hooks.is_batch_hook(hook)}
@@ -169,9 +172,9 @@ class _Comprehension:
             f"call the objects in a loop and log them themselves: {call.key} becomes its value on "
             "the epoch"
         )
-        if step:
-            text += f"; assumes that {step} has one dataloader"
-        relation = Relation.ASSUMES if step else Relation.CORRECTS
+        if assumed:
+            text += f"; assumes {assumed}"
+        relation = Relation.ASSUMES if assumed else Relation.CORRECTS
         return Fix(relation, text, editor.edits)
 
     def _head(self, loop: ast.comprehension, name: str) -> str:
@@ -240,14 +243,15 @@ def _require_one_loader(
     value: LoggedValue, contexts: list[LogContext], metric: Metric
 ) -> list[str]:
     step, idle = logged_values.told_dataloader(contexts, value.owner)
-    if step and not idle:
+    counts = {loaders.how_many(value.owner, context.stage) for context in contexts}
+    if step and (not idle or max(counts) > 1):
         if _is_one_of_each_loader(value):
             return []
         raise CannotEdit(
             f"{step} is told its dataloader, and one self.{metric.path} would mix them; give each "
             "dataloader an object of its own"
         )
-    return [f"that {step} has one dataloader"] if step else []
+    return [f"that {step} has one dataloader"] if step and counts != {1} else []
 
 
 def _is_one_of_each_loader(value: LoggedValue) -> bool:

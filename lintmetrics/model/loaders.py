@@ -221,6 +221,40 @@ def own_loaders(cls: ClassInfo, stage: str) -> list[Loader]:
     return [] if found is None else list(found.loaders)
 
 
+def how_many(cls: ClassInfo, stage: str) -> int:
+    """Return how many dataloaders a stage of a module runs one after another; 0 when unknown."""
+    name = METHODS.get(stage, "")
+    if cls.lookup(name) is not None:
+        return _returned_by(cls, name)
+    counts = set(_wiring(cls.module.project).counts.get((cls, stage), ()))
+    return counts.pop() if len(counts) == 1 else 0
+
+
+def _returned_by(cls: ClassInfo, name: str) -> int:
+    """Return how many dataloaders a ``*_dataloader`` method returns; 0 when unknown."""
+    info = cls.lookup(name)
+    if info is None:
+        return 0
+    values = [n.value for n in own_nodes(info.node) if isinstance(n, ast.Return)]
+    counts = {_counted(value, info.module, cls, 0) for value in values}
+    return counts.pop() if len(counts) == 1 else 0
+
+
+def _counted(expr: ast.expr | None, module: Module, owner: ClassInfo | None, depth: int) -> int:
+    """Return how many dataloaders an expression stands for; 0 when unknown."""
+    if isinstance(expr, (ast.List, ast.Tuple)):
+        return 0 if any(isinstance(e, ast.Starred) for e in expr.elts) else len(expr.elts)
+    if isinstance(expr, ast.Dict):
+        return 0 if None in expr.keys else len(expr.keys)
+    if isinstance(expr, ast.Name) and depth < _DEPTH:
+        return _counted(local_value(module, expr), module, owner, depth + 1)
+    if expr is None:
+        return 0
+    feed = _read(expr, module, owner, depth)
+    # Several without keys are alternatives, of which one is taken.
+    return 0 if feed is None or not feed.loaders else len(feed.keys) or 1
+
+
 def _of_method(cls: ClassInfo, name: str) -> Feed | None:
     """Return the loaders that a ``*_dataloader`` method returns."""
     if any(cls.lookup(hook) is not None for hook in _TRANSFERS):
@@ -303,6 +337,7 @@ class _Wiring:
 
     def __init__(self, project: Project) -> None:
         self.tied: dict[tuple[ClassInfo, str], list[Feed]] = {}
+        self.counts: dict[tuple[ClassInfo, str], list[int]] = {}
         self._modules = project.mentioning(_WIRED)
         for module in self._modules:
             for call in module.calls:
@@ -336,13 +371,17 @@ class _Wiring:
                 continue
             held = _class_of(module, source)
             feed: Feed | None = None
+            count = 0
             if held is not None and held.is_kind("LightningDataModule"):
                 feed = _of_method(held, METHODS[stage])
+                count = _returned_by(held, METHODS[stage])
             elif expr is not None:
+                count = _counted(expr, module, module.enclosing_class(call), 0)
                 feed = _read(expr, module, module.enclosing_class(call), 0)
                 if feed is not None and feed.keys and stage != "train":
                     feed = Feed(feed.loaders)
             self.tied.setdefault((cls, stage), []).append(feed or Feed(()))
+            self.counts.setdefault((cls, stage), []).append(count)
 
     def loose(self, stage: str) -> list[Feed]:
         """Return the loaders of all data modules, if nothing else in the project makes any."""

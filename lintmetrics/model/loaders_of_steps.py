@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lintmetrics.edits import FunctionNode, default_of
-from lintmetrics.model.logged_values import display_length
+from lintmetrics.model import hooks, loaders
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
     from lintmetrics.project import ClassInfo, Module
 
-_LOADERS = {"validation_step": "val_dataloader", "test_step": "test_dataloader"}
 _BRANCHES = (ast.If, ast.IfExp, ast.While, ast.Match, ast.Assert)
 
 
@@ -66,8 +65,7 @@ def told(cls: ClassInfo, step: str, nodes: Sequence[tuple[Module, ast.AST]]) -> 
         # A helper that is told as well may do another thing for each dataloader.
         if holder is None or any(_is_handed_on(info.module, read) for read in reads):
             return None
-    loader = cls.lookup(_LOADERS[step])
-    return ToldStep(step, function, name, display_length(loader.node) if loader else 0)
+    return ToldStep(step, function, name, loaders.how_many(cls, hooks.stage_of(step)))
 
 
 def _receiver(node: ast.AST) -> ast.AST:

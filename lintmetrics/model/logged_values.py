@@ -760,15 +760,6 @@ def told_dataloader(contexts: list[LogContext], owner: ClassInfo) -> tuple[str, 
     return idle, True
 
 
-def display_length(function: FunctionNode) -> int:
-    """Return how many elements the list or tuple has that a function returns; 0 when unknown."""
-    returns = [node for node in subtree(function) if isinstance(node, ast.Return)]
-    value = returns[0].value if len(returns) == 1 else None
-    if not isinstance(value, (ast.List, ast.Tuple)):
-        return 0
-    return 0 if any(isinstance(e, ast.Starred) for e in value.elts) else len(value.elts)
-
-
 def lines_of(module: Module, node: ast.AST) -> list[str]:
     """Return the text of an expression as lines without the indentation of its statement."""
     source = module.source
