@@ -301,6 +301,76 @@ def test_the_data_module_that_is_fitted_counts(tmp_path: Path) -> None:
     assert projects.codes(projects.check(tmp_path, "LM112")) == []
 
 
+@pytest.mark.parametrize(
+    ("collate", "codes"),
+    [
+        ("x, y = (torch.stack(c) for c in zip(*batch))\nreturn {'m': y.mean(), 'x': x, 'y': y}", 1),
+        ("x, y = [torch.stack(c) for c in zip(*batch)]\nreturn {'x': x, 'm': y.mean(), 'y': y}", 0),
+        ("x, y = map(torch.stack, zip(*batch))\nreturn {'m': y.std(), 'x': x, 'y': y}", 1),
+        ("x, y = map(torch.stack, zip(*batch))\nreturn {'x': x, 'y': y}", 0),
+        ("x, y = map(list, zip(*batch))\nreturn {'x': torch.stack(x), 'y': torch.stack(y)}", 0),
+        (
+            "a, b = zip(*[(s['x'], s['y']) for s in batch])\n"
+            "x, y = [torch.stack(c) for c in (a, b)]\n"
+            "return {'m': y.sum(), 'x': x, 'y': y}",
+            1,
+        ),
+    ],
+)
+def test_columns_of_samples_are_stacked_in_one_expression(
+    tmp_path: Path, collate: str, codes: int
+) -> None:
+    assert [code for code, _ in found(tmp_path, KEYS, collate)] == ["LM112"] * codes
+
+
+HELPER = """\
+import torch
+import lightning.pytorch as pl
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
+from model import M
+
+
+def collate(batch):
+    {collate}
+
+
+def plain(data):
+    return DataLoader(data, batch_size=4)
+
+
+def made(data):
+    return DataLoader(data, batch_size=4, collate_fn=collate)
+
+
+def both(a, b):
+    return plain(a), made(b)
+
+
+def main(a, b):
+    {main}
+"""
+
+
+@pytest.mark.parametrize(
+    ("main", "wrong"),
+    [
+        ("pl.Trainer().fit(M(None), plain(a), made(b))", True),
+        ("pl.Trainer().fit(M(None), made(a), plain(b))", False),
+        ("val = made(b)\n    pl.Trainer().fit(M(None), plain(a), [val])", True),
+        ("train, val = both(a, b)\n    pl.Trainer().fit(M(None), train, val)", True),
+        ("val, train = both(a, b)\n    pl.Trainer().fit(M(None), train, val)", False),
+        ("train, val = plain(a), made(b)\n    pl.Trainer().fit(M(None), train, val)", True),
+        ("(train, *val) = both(a, b)\n    pl.Trainer().fit(M(None), train, val)", False),
+    ],
+)
+def test_a_loader_that_a_function_makes_shows_its_batches(
+    tmp_path: Path, main: str, wrong: bool
+) -> None:
+    data = HELPER.replace("{main}", main)
+    assert found(tmp_path, XY, PADDED, data) == [("LM112", "say batch_size=y.size(0)")] * wrong
+
+
 DATASET = """\
 import torch
 import lightning.pytorch as pl

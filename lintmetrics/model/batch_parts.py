@@ -165,6 +165,17 @@ def _at(part: Part, key: object) -> Part:
     return UNKNOWN
 
 
+def _placed(over: Columns | Items, made: Sequence[Part]) -> Part:
+    """Return the entries that are made of each place of a sample, in order."""
+    if isinstance(over, Items):
+        return Items(tuple((i, part) for i, part in enumerate(made)))
+    (entry,) = made
+    if entry == Listed(over.of):
+        return over
+    # Columns of samples that nothing is known of may be of different kinds.
+    return UNKNOWN if isinstance(entry, (Opaque, Unknown)) else Listed(entry, Count.FIXED)
+
+
 def collated(samples: Part) -> Part:
     """Return what the default collate function makes of a list of samples."""
     of = samples.of if isinstance(samples, Listed) else UNKNOWN
@@ -510,6 +521,8 @@ class Reader:
         counts: list[Count] = []
         for generator in expr.generators:
             over = self.part(generator.iter)
+            if isinstance(over, (Columns, Items)) and len(expr.generators) == 1:
+                return UNKNOWN if generator.ifs else self._of_columns(over, generator, expr.elt)
             item = entry_of(over)
             if item is None:
                 self.names = kept
@@ -521,6 +534,19 @@ class Reader:
         made = Listed(self.part(expr.elt), counts[0] if len(counts) == 1 else Count.TOTAL)
         self.names = kept
         return made
+
+    def _of_columns(
+        self, over: Columns | Items, generator: ast.comprehension, value: ast.expr
+    ) -> Part:
+        """Return what a comprehension makes of each place of a sample."""
+        kept = dict(self.names)
+        columns = [p for _, p in over.entries] if isinstance(over, Items) else [Listed(over.of)]
+        made: list[Part] = []
+        for column in columns:
+            self._assign(generator.target, column)
+            made.append(self.part(value))
+            self.names = dict(kept)
+        return _placed(over, made)
 
     def _subscript(self, expr: ast.Subscript) -> Part:
         holder = self.part(expr.value)
@@ -624,17 +650,24 @@ class Reader:
             of = Items(tuple((i, a.of) for i, a in enumerate(listed)))
             return Listed(of, listed[0].count)
         if name == "map" and len(arguments) == 2:
-            if isinstance(arguments[1], Columns):
-                return arguments[1]
-            if isinstance(arguments[1], Listed):
-                done = ast.Name(id="_", ctx=ast.Load())
-                inner = Reader(self.module, self.owner, self.default, self.depth + 1)
-                inner.names = {**self.names, "_": arguments[1].of}
-                if isinstance(call.args[0], ast.Lambda):
-                    return Listed(inner.applied(call.args[0], [arguments[1].of]), listed[0].count)
-                made = inner.part(ast.Call(func=call.args[0], args=[done], keywords=[]))
-                return Listed(made, listed[0].count)
+            mapped = arguments[1]
+            if isinstance(mapped, Listed):
+                return Listed(self._mapped(call.args[0], mapped.of), mapped.count)
+            if isinstance(mapped, Columns):
+                return _placed(mapped, [self._mapped(call.args[0], Listed(mapped.of))])
+            if isinstance(mapped, Items):
+                return _placed(mapped, [self._mapped(call.args[0], p) for _, p in mapped.entries])
         return UNKNOWN
+
+    def _mapped(self, callee: ast.expr, entry: Part) -> Part:
+        """Return what ``map`` makes of one entry."""
+        inner = Reader(self.module, self.owner, self.default, self.depth + 1)
+        inner.measured = self.measured
+        inner.names = {**self.names, "_": entry}
+        if isinstance(callee, ast.Lambda):
+            return inner.applied(callee, [entry])
+        done = ast.Name(id="_", ctx=ast.Load())
+        return inner.part(ast.Call(func=callee, args=[done], keywords=[]))
 
     def _library(
         self,

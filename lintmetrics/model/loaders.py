@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from lintmetrics.edits import FunctionNode
@@ -23,7 +23,7 @@ from lintmetrics.model.batch_parts import (
     stored,
 )
 from lintmetrics.model.tensors import constant
-from lintmetrics.project import ClassInfo, Module, Project
+from lintmetrics.project import ClassInfo, FunctionInfo, Module, Project
 from lintmetrics.tree import own_nodes, subtree
 
 METHODS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
@@ -284,7 +284,9 @@ def _read(expr: ast.expr, module: Module, owner: ClassInfo | None, depth: int) -
         return None
     if isinstance(expr, ast.Name):
         value = local_value(module, expr)
-        return None if value is None else _read(value, module, owner, depth + 1)
+        if value is None:
+            return _unpacked(expr, module, owner, depth)
+        return _read(value, module, owner, depth + 1)
     if isinstance(expr, ast.Attribute) and owner is not None:
         if not (isinstance(expr.value, ast.Name) and expr.value.id == "self"):
             return None
@@ -313,23 +315,82 @@ def _read(expr: ast.expr, module: Module, owner: ClassInfo | None, depth: int) -
         if mode is None or constant(module, mode) not in ("sequential", ...):
             return _read(expr.args[0], module, owner, depth + 1)
         return None
-    target = expr.func
+    helper = _helper(expr, module, owner)
+    if helper is None:
+        return None
+    info, holder = helper
+    values_ = [n.value for n in own_nodes(info.node) if isinstance(n, ast.Return)]
+    return _alternatives(values_, info.module, holder, depth)
+
+
+def _helper(
+    call: ast.Call, module: Module, owner: ClassInfo | None
+) -> tuple[FunctionInfo, ClassInfo | None] | None:
+    """Return the function or method of the project that is called, and what its ``self`` is."""
+    target = call.func
     if (
         isinstance(target, ast.Attribute)
         and isinstance(target.value, ast.Name)
         and target.value.id == "self"
-        and owner is not None
     ):
-        info = owner.lookup(target.attr)
-        if info is None:
-            return None
-        values_ = [n.value for n in own_nodes(info.node) if isinstance(n, ast.Return)]
-        feeds_ = [_read(v, info.module, owner, depth + 1) for v in values_ if v is not None]
-        if len(feeds_) == 1:
-            return feeds_[0]
-        if feeds_ and all(feed is not None and not feed.keys for feed in feeds_):
-            return Feed(tuple(x for feed in feeds_ if feed is not None for x in feed.loaders))
+        info = None if owner is None else owner.lookup(target.attr)
+        return None if info is None else (info, owner)
+    found = module.resolve(target)
+    if not isinstance(found, FunctionInfo) or found.node.decorator_list:
+        return None
+    if any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in own_nodes(found.node)):
+        return None
+    return found, None
+
+
+def _alternatives(
+    values: Sequence[ast.expr | None], module: Module, owner: ClassInfo | None, depth: int
+) -> Feed | None:
+    """Return the loaders of a function that returns one of several values."""
+    found = [_read(value, module, owner, depth + 1) for value in values if value is not None]
+    if len(found) == 1:
+        return found[0]
+    if found and all(feed is not None and not feed.keys for feed in found):
+        return Feed(tuple(x for feed in found if feed is not None for x in feed.loaders))
     return None
+
+
+def _unpacked(name: ast.Name, module: Module, owner: ClassInfo | None, depth: int) -> Feed | None:
+    """Return the loaders of a name that a tuple of them is unpacked to."""
+    scope = module.scope_of(module.enclosing_function(name) or module.tree)
+    if name.id not in scope:
+        scope = module.scope_of(module.tree)
+    statement = scope.get(name.id)
+    if not (isinstance(statement, ast.Assign) and len(statement.targets) == 1):
+        return None
+    target, value = statement.targets[0], statement.value
+    if not isinstance(target, (ast.Tuple, ast.List)):
+        return None
+    names = [e.id if isinstance(e, ast.Name) else None for e in target.elts]
+    around = module.enclosing_function(statement) or module.tree
+    stores = [
+        n
+        for n in subtree(around)
+        if isinstance(n, ast.Name) and n.id == name.id and isinstance(n.ctx, ast.Store)
+    ]
+    if None in names or len(stores) != 1:
+        return None
+    values: list[ast.expr | None] = [value]
+    if isinstance(value, ast.Call):
+        helper = _helper(value, module, owner)
+        if helper is None:
+            return None
+        info, owner = helper
+        module = info.module
+        values = [n.value for n in own_nodes(info.node) if isinstance(n, ast.Return)]
+    place, picked = names.index(name.id), []
+    for made in values:
+        if not isinstance(made, (ast.Tuple, ast.List)) or len(made.elts) != len(names):
+            return None
+        if any(isinstance(e, ast.Starred) for e in made.elts):
+            return None
+        picked.append(made.elts[place])
+    return _alternatives(picked, module, owner, depth)
 
 
 class _Wiring:
