@@ -669,6 +669,8 @@ class Project:
         lightning_bases: dotted names, from the configuration, of LightningModules elsewhere.
         data: returns the bytes of a file that is not worth a parse yet, as ``read`` would read
             them; raises ``SourceError`` or ``OSError``.
+        target_lightning: the version that the code must run on, such as ``"2.6"``; empty for the
+            newest.
     """
 
     def __init__(
@@ -678,12 +680,14 @@ class Project:
         root: str | None = None,
         lightning_bases: Iterable[str] = (),
         data: Callable[[str], bytes] = lambda path: Path(path).read_bytes(),
+        target_lightning: str = "",
     ) -> None:
         self._read = read
         self._data = data
         self._universe = universe
         self._root = root
         self.lightning_bases = frozenset(lightning_bases)
+        self.target_lightning = target_lightning
         self._modules: dict[str, Module | None] = {}
         self._found: dict[tuple[str, str, int], str | None] = {}
         self._directories: dict[str, frozenset[str]] = {}
@@ -709,6 +713,11 @@ class Project:
             return self._data(path).decode("utf-8", "replace")
         except (OSError, SourceError):
             return ""
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield ``(path, text)`` of every file of the project, in order."""
+        for path in sorted(self._universe()):
+            yield path, self._text(path)
 
     # Where modules are ------------------------------------------------------------------------
 

@@ -97,7 +97,8 @@ class _Files:
         """Return a project that reads the files as they are now."""
         from lintmetrics.project import Project
 
-        return Project(self.read, self.universe, None, settings.lightning_bases, self.data)
+        bases, target = settings.lightning_bases, settings.target_lightning
+        return Project(self.read, self.universe, None, bases, self.data, target)
 
 
 def _root_of(path: str) -> str | None:
@@ -168,13 +169,13 @@ class _Analyst:
 
     def __init__(self, files: _Files) -> None:
         self._files = files
-        self._projects: dict[frozenset[str], Project] = {}
+        self._projects: dict[tuple[frozenset[str], str], Project] = {}
 
     def __call__(self, path: str) -> _Result:
         from lintmetrics.analysis import analyse
 
         settings = self._files.settings_for(path)
-        key = frozenset(settings.lightning_bases)
+        key = (frozenset(settings.lightning_bases), settings.target_lightning)
         project = self._projects.get(key)
         if project is None:
             project = self._projects[key] = self._files.project(settings)

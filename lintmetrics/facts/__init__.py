@@ -440,3 +440,124 @@ def _object_equivalents() -> dict[str, list[ObjectEquivalent]]:
 def object_equivalents(function: str) -> list[ObjectEquivalent]:
     """Return the objects that may stand for a function of another library."""
     return _object_equivalents().get(function, [])
+
+
+# The API of Lightning beside hooks and metrics -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something of Lightning that newer releases lack, read otherwise or have elsewhere.
+
+    Args:
+        area: ``"trainer"``, ``"callback"``, ``"logger"``, ``"profiler"``, ``"plugin"``,
+            ``"module"``, ``"datamodule"`` or ``"import"``.
+        old: what it was: ``Trainer(gpus=0)``, ``Trainer.fit(train_dataloader=)``,
+            ``Trainer.use_amp``, ``callbacks.base.Callback``; several values are parted by ``|``,
+            ``<int>`` is any literal of a type, ``<name>`` a variable, ``<Class>`` an instance.
+        new: what took its place; a dotted name begins with ``pl.`` or ``fabric.`` for the root
+            that the project imports Lightning from. Empty when nothing did.
+        kind: ``"argument"``, ``"value"`` of one that stays, ``"value-beside"`` (only beside other
+            old arguments), ``"required"`` (now without default), ``"attribute"``,
+            ``"assignment"``, ``"method"``, ``"argparse"``, ``"class"``, ``"function"`` or
+            ``"module"``.
+        deprecated_in: release that announced it, where one did.
+        removed_in: first release in which the old way fails; empty where it still works.
+        codemod: ``"safe"``, ``"unsafe"`` (right if the note holds) or ``"manual"``.
+        template: what is written for it; empty to leave it out.
+        consequence: what the newest release does with the old code.
+        note: the change in words, or what to decide.
+        source: what was run or read.
+    """
+
+    area: str
+    old: str
+    new: str
+    kind: str
+    deprecated_in: str
+    removed_in: str
+    codemod: str
+    template: str
+    consequence: str
+    note: str
+    source: str
+
+    @property
+    def owner(self) -> str:
+        """What has the argument or member: ``Trainer``, ``Trainer.fit``."""
+        return self.old.partition("(")[0] if self._has_argument else self.old.rpartition(".")[0]
+
+    @property
+    def member(self) -> str:
+        """The name of the argument, attribute or method."""
+        if self._has_argument:
+            return self.old.partition("(")[2].rstrip(")").partition("=")[0]
+        return self.old.rpartition(".")[2].rstrip("()=")
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values of the argument that the row is for; empty for all that are left."""
+        given = self.old.partition("=")[2].removesuffix(")") if self._has_argument else ""
+        return tuple(given.split("|")) if given else ()
+
+    @property
+    def _has_argument(self) -> bool:
+        return self.kind in ("argument", "value", "value-beside", "required")
+
+
+@cache
+def _changes() -> dict[str, dict[tuple[str, str], tuple[Change, ...]]]:
+    table: dict[str, dict[tuple[str, str], tuple[Change, ...]]] = {}
+    groups = {"value": "argument", "value-beside": "argument", "argument": "argument"}
+    groups |= {"attribute": "member", "assignment": "member", "method": "member"}
+    groups |= {"argparse": "argparse", "required": "required"}
+    for row in rows("lightning_changes"):
+        change = Change(**row)
+        group = groups.get(change.kind, "name")
+        key = ("", change.old) if group == "name" else (change.owner, change.member)
+        known = table.setdefault(group, {})
+        known[key] = (*known.get(key, ()), change)
+    return table
+
+
+@cache
+def lightning_owners() -> frozenset[str]:
+    """Return every class and method of Lightning, an argument of which changed."""
+    return frozenset(owner for owner, _ in (*_changes()["argument"], *_changes()["required"]))
+
+
+def lightning_arguments(owner: str, argument: str) -> tuple[Change, ...]:
+    """Return what became of an argument of a class or method; the first row that fits counts."""
+    return _changes()["argument"].get((owner, argument), ())
+
+
+@cache
+def lightning_required(owner: str) -> tuple[Change, ...]:
+    """Return the arguments that a class has no default for any more."""
+    found = _changes()["required"]
+    return tuple(row for key in found if key[0] == owner for row in found[key])
+
+
+@cache
+def old_members(group: str) -> dict[str, tuple[Change, ...]]:
+    """Return the members that objects of Lightning no longer have, by name.
+
+    Args:
+        group: ``"member"`` (attributes and methods) or ``"argparse"`` (class methods).
+    """
+    table: dict[str, tuple[Change, ...]] = {}
+    for (_, member), found in _changes()[group].items():
+        table[member] = (*table.get(member, ()), *found)
+    return table
+
+
+def lightning_name(name: str) -> Change | None:
+    """Return what became of a name below Lightning's root, such as ``callbacks.base.Callback``."""
+    found = _changes()["name"].get(("", name))
+    return found[0] if found else None
+
+
+def is_gone_module(name: str) -> bool:
+    """Tell whether Lightning had a module of a name below its root, and has it no longer."""
+    found = lightning_name(name)
+    return found is not None and found.kind == "module"

@@ -1,0 +1,32 @@
+"""Which changes of Lightning matter to a project, by the version that its code must run on."""
+
+from __future__ import annotations
+
+import re
+
+from lintmetrics.facts import Change
+from lintmetrics.project import Project
+from lintmetrics.rule import Consequence
+
+
+def consequence(change: Change, project: Project) -> Consequence | None:
+    """Return what the old way does on the target; ``None`` where it still is the way."""
+    target = _parts(project.target_lightning)
+    if not target:
+        return Consequence(change.consequence)
+    if change.removed_in and target >= _parts(change.removed_in):
+        return Consequence(change.consequence)
+    if change.deprecated_in and target >= _parts(change.deprecated_in):
+        return Consequence.STALE
+    return None
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def failing(change: Change, project: Project) -> str:
+    """Return the release from which on the old way fails, as a message says it."""
+    if change.removed_in and not project.target_lightning:
+        return f"since Lightning {change.removed_in}"
+    return f"on Lightning {project.target_lightning}" if project.target_lightning else "today"
