@@ -17,7 +17,15 @@ from functools import cached_property
 from typing import Any
 
 from lintmetrics.edits import FunctionNode, default_of
-from lintmetrics.model import hooks, operations
+from lintmetrics.model import (
+    arithmetic,
+    containers,
+    hooks,
+    library_functions,
+    library_objects,
+    texts,
+    value_methods,
+)
 from lintmetrics.model.trails import attribute_value
 from lintmetrics.model.values import (
     UNKNOWN,
@@ -421,7 +429,7 @@ class LightningClass:
             if name in hooks.EPOCH_END:
                 outputs = self.returned.get(hooks.EPOCH_END[name], UNKNOWN)
                 if name == "training_epoch_end":
-                    outputs = each(outputs, operations.as_training_output)
+                    outputs = each(outputs, containers.as_training_output)
                 self._start(name, {0: Elements(outputs, per_batch=True)})
                 self._start_nested(name, outputs)
             elif name.startswith("on_") and name.endswith("_epoch_end"):
@@ -476,7 +484,7 @@ class LightningClass:
             if attribute in self.attributes and attribute not in found:
                 outputs = self.returned.get(step, UNKNOWN)
                 if step == "training_step":
-                    outputs = each(outputs, operations.as_training_output)
+                    outputs = each(outputs, containers.as_training_output)
                 self.attributes[attribute] = Elements(outputs, per_batch=True)
 
     @cached_property
@@ -655,13 +663,13 @@ class LightningClass:
             before = self._eval(frame, _as_load(node.target))
             value = self._eval(frame, node.value)
             if isinstance(node.op, ast.Add) and isinstance(value, Seq) and self._loop(frame):
-                value = operations.appended(before, value.items, self._loop(frame))
+                value = containers.appended(before, value.items, self._loop(frame))
             elif isinstance(node.op, ast.Add) and isinstance(value, Number):
-                value = operations.accumulate(before, value, self._loop(frame))
+                value = arithmetic.accumulate(before, value, self._loop(frame))
             else:
                 made = ast.copy_location(ast.BinOp(node.target, node.op, node.value), node)
                 made.lm_parent = node  # type: ignore[attr-defined]
-                value = operations.binary(node.op, before, value, made, frame.module)
+                value = arithmetic.binary(node.op, before, value, made, frame.module)
                 self._note_mean(frame, made, value)
             self._bind(frame, node.target, value)
         elif isinstance(node, (ast.For, ast.AsyncFor)):
@@ -713,7 +721,7 @@ class LightningClass:
             if isinstance(own, ast.Name) and own.id == target.id:
                 value = self._eval(frame, other)
                 if isinstance(value, Number):
-                    return operations.accumulate(self._eval(frame, own), value, "batches")
+                    return arithmetic.accumulate(self._eval(frame, own), value, "batches")
         return None
 
     @staticmethod
@@ -723,7 +731,7 @@ class LightningClass:
         return str(mark.value) if isinstance(mark, Const) else ""
 
     def _if(self, frame: _Frame, node: ast.If) -> None:
-        test = operations.truth(self._eval(frame, node.test))
+        test = arithmetic.truth(self._eval(frame, node.test))
         if test is True:
             self._block(frame, node.body)
         elif test is False:
@@ -766,13 +774,13 @@ class LightningClass:
             before[name] = (
                 first
                 if all(value is first or value == first for value in values[1:])
-                else operations.join(values)
+                else merge(values)
             )
         return before
 
     def _for(self, frame: _Frame, node: ast.For | ast.AsyncFor) -> None:
         iterable = self._eval(frame, node.iter)
-        items = operations.items_of(iterable)
+        items = containers.items_of(iterable)
         per_batch = isinstance(iterable, Elements) and iterable.per_batch
         if items is not None and len(items) <= 12:
             for item in items:
@@ -784,7 +792,7 @@ class LightningClass:
             self._block(frame, node.orelse)
             return
         outer = frame.names.get("\0loop")
-        self._bind(frame, node.target, operations.element_of(iterable))
+        self._bind(frame, node.target, containers.element_of(iterable))
         frame.names["\0loop"] = Const("batches" if per_batch else "other")
         self._loops += 1
         self._branches(frame, [node.body], always=False)
@@ -798,7 +806,7 @@ class LightningClass:
         if isinstance(target, ast.Name):
             frame.names[target.id] = value
         elif isinstance(target, (ast.Tuple, ast.List)):
-            parts = operations.unpack(value, len(target.elts))
+            parts = containers.unpack(value, len(target.elts))
             for item, part in zip(target.elts, parts, strict=True):
                 self._bind(frame, item.value if isinstance(item, ast.Starred) else item, part)
         elif isinstance(target, ast.Attribute):
@@ -807,12 +815,12 @@ class LightningClass:
         elif isinstance(target, ast.Subscript):
             key = self._eval(frame, target.slice)
             holder = self._eval(frame, target.value)
-            changed = operations.with_item(holder, key, value)
+            changed = containers.with_item(holder, key, value)
             if isinstance(target.value, (ast.Name, ast.Attribute)):
                 self._bind(frame, target.value, changed)
 
     def _set_attribute(self, name: str, value: Value) -> None:
-        placed = operations.held(value, name)
+        placed = containers.held(value, name)
         if name not in self.attributes or self.attributes[name] != placed:
             self._changes += 1
             self.attributes[name] = placed
@@ -900,7 +908,7 @@ class LightningClass:
             return (
                 self._symbol(frame, node) if _is_chain(node) else Named(f"{owner.name}.{node.attr}")
             )
-        return each(owner, lambda value: operations.attribute(value, node, frame.module))
+        return each(owner, lambda value: value_methods.attribute(value, node, frame.module))
 
     def _attribute_of_self(self, name: str) -> Value:
         if name in self.attributes:
@@ -931,7 +939,7 @@ class LightningClass:
     def _eval_subscript(self, frame: _Frame, node: ast.Subscript) -> Value:
         owner = self._eval(frame, node.value)
         key = self._eval(frame, node.slice)
-        return each(owner, lambda value: operations.item(value, key, node))
+        return each(owner, lambda value: containers.item(value, key, node))
 
     def _eval_tuple(self, frame: _Frame, node: ast.Tuple) -> Value:
         return self._sequence(frame, node.elts)
@@ -946,7 +954,7 @@ class LightningClass:
         items: list[Value] = []
         for element in elements:
             if isinstance(element, ast.Starred):
-                inner = operations.items_of(self._eval(frame, element.value))
+                inner = containers.items_of(self._eval(frame, element.value))
                 if inner is None:
                     return UNKNOWN
                 items += inner
@@ -959,7 +967,7 @@ class LightningClass:
         for key, item in zip(node.keys, node.values, strict=True):
             value = self._eval(frame, item)
             if key is None:
-                found = operations.updated(found, value)
+                found = containers.updated(found, value)
                 continue
             name = text_of(self._eval(frame, key))
             found = replace(found, open=True) if name is None else found.with_item(name, value)
@@ -979,17 +987,17 @@ class LightningClass:
                 parts += value.parts
             else:
                 parts.append(None)
-        return operations.text(parts)
+        return texts.text(parts)
 
     def _eval_ifexp(self, frame: _Frame, node: ast.IfExp) -> Value:
-        test = operations.truth(self._eval(frame, node.test))
+        test = arithmetic.truth(self._eval(frame, node.test))
         if test is not None:
             return self._eval(frame, node.body if test else node.orelse)
         return merge([self._eval(frame, node.body), self._eval(frame, node.orelse)])
 
     def _eval_boolop(self, frame: _Frame, node: ast.BoolOp) -> Value:
         values = [self._eval(frame, value) for value in node.values]
-        truths = [operations.truth(value) for value in values]
+        truths = [arithmetic.truth(value) for value in values]
         if isinstance(node.op, ast.And):
             if False in truths:
                 return Const(False)
@@ -1003,7 +1011,7 @@ class LightningClass:
     def _eval_unaryop(self, frame: _Frame, node: ast.UnaryOp) -> Value:
         value = self._eval(frame, node.operand)
         if isinstance(node.op, ast.Not):
-            truth = operations.truth(value)
+            truth = arithmetic.truth(value)
             return UNKNOWN if truth is None else Const(not truth)
         if isinstance(value, Const) and isinstance(value.value, (int, float)):
             return Const(-value.value) if isinstance(node.op, ast.USub) else value
@@ -1012,12 +1020,12 @@ class LightningClass:
     def _eval_compare(self, frame: _Frame, node: ast.Compare) -> Value:
         left = self._eval(frame, node.left)
         rights = [self._eval(frame, right) for right in node.comparators]
-        return operations.compare(left, node.ops, rights)
+        return arithmetic.compare(left, node.ops, rights)
 
     def _eval_binop(self, frame: _Frame, node: ast.BinOp) -> Value:
         left = self._eval(frame, node.left)
         right = self._eval(frame, node.right)
-        return operations.binary(node.op, left, right, node, frame.module)
+        return arithmetic.binary(node.op, left, right, node, frame.module)
 
     def _eval_namedexpr(self, frame: _Frame, node: ast.NamedExpr) -> Value:
         value = self._eval(frame, node.value)
@@ -1042,7 +1050,7 @@ class LightningClass:
         """Run a comprehension: known items, else one element that stands for all."""
         first, *rest = generators
         iterable = self._eval(frame, first.iter)
-        items = operations.items_of(iterable)
+        items = containers.items_of(iterable)
         saved, frame.names = frame.names, _Names(frame.names)
         try:
             if items is not None and len(items) <= 12 and not rest and not first.ifs:
@@ -1052,10 +1060,10 @@ class LightningClass:
                     known.append([self._eval(frame, element) for element in elements])
                 return known, [], False
             per_batch = isinstance(iterable, Elements) and iterable.per_batch and not rest
-            self._bind(frame, first.target, operations.element_of(iterable))
+            self._bind(frame, first.target, containers.element_of(iterable))
             for generator in rest:
                 inner = self._eval(frame, generator.iter)
-                self._bind(frame, generator.target, operations.element_of(inner))
+                self._bind(frame, generator.target, containers.element_of(inner))
             for generator in generators:
                 for condition in generator.ifs:
                     self._eval(frame, condition)
@@ -1107,7 +1115,7 @@ class LightningClass:
                 return self._call_method(frame, node, owner, function, arguments, keywords)
         target = self._eval(frame, function)
         if target == _ZIP and len(node.args) == 1 and isinstance(node.args[0], ast.Starred):
-            turned = operations.columns(self._eval(frame, node.args[0].value))
+            turned = containers.columns(self._eval(frame, node.args[0].value))
             if turned is not None:
                 return Seq(tuple(turned))
         arguments, keywords = self._arguments(frame, node)
@@ -1117,7 +1125,7 @@ class LightningClass:
         arguments: list[Value] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):
-                inner = operations.items_of(self._eval(frame, argument.value))
+                inner = containers.items_of(self._eval(frame, argument.value))
                 arguments += inner if inner is not None else []
                 if inner is None:
                     break
@@ -1152,7 +1160,7 @@ class LightningClass:
     ) -> Value:
         if isinstance(target, Callee):
             if self._hook in _SETUP and not _makes_metrics(target):
-                return operations.opaque(arguments, keywords)
+                return arithmetic.opaque(arguments, keywords)
             self._calls.append((frame, node))
             try:
                 return self._enter(
@@ -1161,7 +1169,7 @@ class LightningClass:
             finally:
                 self._calls.pop()
         if isinstance(target, SelfValue):
-            return operations.opaque(arguments, keywords)
+            return arithmetic.opaque(arguments, keywords)
         if isinstance(target, Metric):
             return self._use(frame, node, target, "forward", arguments)
         if isinstance(target, Component):
@@ -1182,8 +1190,8 @@ class LightningClass:
             made = self._construct(frame, node, target.name, arguments, keywords)
             if made is not None:
                 return made
-            return operations.call(target.name, node, frame.module, arguments, keywords)
-        return operations.call_object(target, node, frame.module, arguments, keywords)
+            return library_functions.call(target.name, node, frame.module, arguments, keywords)
+        return library_objects.call_object(target, node, frame.module, arguments, keywords)
 
     def _call_component(
         self, target: Component, arguments: list[Value], keywords: dict[str, Value]
@@ -1198,7 +1206,7 @@ class LightningClass:
             told = {o.name for o in value.origins if o.kind == "formula"}
             if told == {"square root"} or (told and not is_loss and told <= _RATIOS):
                 return value
-        return operations.opaque(arguments, keywords)
+        return arithmetic.opaque(arguments, keywords)
 
     def _call_partial(
         self,
@@ -1248,8 +1256,8 @@ class LightningClass:
                 return Metric(symbol.name, node, frame.module, custom=symbol)
             if _is_formula(symbol):
                 return Component(symbol)
-            return operations.opaque(arguments, keywords, data_only=True)
-        return operations.construct(name, node, frame.module, arguments, keywords)
+            return arithmetic.opaque(arguments, keywords, data_only=True)
+        return library_objects.construct(name, node, frame.module, arguments, keywords)
 
     def _call_method(
         self,
@@ -1262,7 +1270,7 @@ class LightningClass:
     ) -> Value:
         name = function.attr
         if name in ("append", "extend", "update", "setdefault", "insert", "pop", "clear"):
-            changed = operations.mutated(owner, name, arguments, keywords, self._loop(frame))
+            changed = containers.mutated(owner, name, arguments, keywords, self._loop(frame))
             attribute, slices = _self_list(function.value)
             if name == "append" and attribute and len(arguments) == 1:
                 held = self._eval(frame, function.value)
@@ -1282,7 +1290,7 @@ class LightningClass:
             if isinstance(value, Metric):
                 if name in ("update", "compute", "reset", "forward"):
                     return self._use(frame, node, value, name, arguments)
-                return operations.metric_method(value, name, node, frame.module, keywords)
+                return library_objects.metric_method(value, name, node, frame.module, keywords)
             if (
                 isinstance(value, Elements)
                 and isinstance(value.of, Metric)
@@ -1290,10 +1298,10 @@ class LightningClass:
             ):
                 return self._use(frame, node, value.of, name, arguments)
             if isinstance(value, Instance):
-                return operations.instance_method(
+                return library_objects.instance_method(
                     value, name, node, frame.module, arguments, keywords
                 )
-            return operations.method(value, name, node, frame.module, arguments, keywords)
+            return value_methods.method(value, name, node, frame.module, arguments, keywords)
 
         return each(owner, one)
 
@@ -1310,7 +1318,7 @@ class LightningClass:
         )
         if operation in ("update", "reset"):
             return Const(None)
-        return operations.metric_value(metric, operation, node, frame.module)
+        return library_objects.metric_value(metric, operation, node, frame.module)
 
     # Log calls ------------------------------------------------------------------------------
 
@@ -1417,7 +1425,7 @@ def _part_of(owner: Component, name: str) -> Value:
     dotted = module.qualified(node.func) if isinstance(node, ast.Call) else None
     if not isinstance(node, ast.Call) or not (dotted or "").startswith("torch.nn."):
         return UNKNOWN
-    return operations.construct(dotted or "", node, module, [], {}) or UNKNOWN
+    return library_objects.construct(dotted or "", node, module, [], {}) or UNKNOWN
 
 
 def _makes_metrics(target: Callee) -> bool:
