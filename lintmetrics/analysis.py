@@ -16,7 +16,8 @@ from lintmetrics.codemod import Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.diagnostics import Diagnostic, Failure
 from lintmetrics.edits import CannotEdit
-from lintmetrics.model.flow import LightningClass, LogCall
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.log_calls import LogCall
 from lintmetrics.project import CallSite, ClassInfo, Module
 from lintmetrics.rule import Finding, Rule
 

@@ -8,8 +8,8 @@ from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import Editor
 from lintmetrics.model import hooks
-from lintmetrics.model.flow import LogCall
 from lintmetrics.model.held_metrics import HeldMetric
+from lintmetrics.model.log_calls import LogCall
 from lintmetrics.rule import Finding
 
 

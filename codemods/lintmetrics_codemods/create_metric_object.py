@@ -16,7 +16,8 @@ from lintmetrics.model import (
     object_equivalents,
 )
 from lintmetrics.model.creation import Place
-from lintmetrics.model.flow import LightningClass, LogCall, LogContext
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.object_equivalents import MetricObject
 from lintmetrics.model.values import Origin

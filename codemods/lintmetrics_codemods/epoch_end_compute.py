@@ -9,7 +9,8 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model import hooks, logged_values
 from lintmetrics.model.epoch_end_places import EpochEndPlace
-from lintmetrics.model.flow import LightningClass, LogCall
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.log_calls import LogCall
 from lintmetrics.model.values import Origin
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding

@@ -12,7 +12,7 @@ from lintmetrics.model import attribute_names, creation, epoch_formulas, logged_
 from lintmetrics.model.creation import Place
 from lintmetrics.model.epoch_end_places import EpochEndPlace
 from lintmetrics.model.epoch_formulas import Formula, Part
-from lintmetrics.model.flow import LogCall, LogContext
+from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.object_equivalents import MetricObject
 from lintmetrics.model.trails import attribute_value

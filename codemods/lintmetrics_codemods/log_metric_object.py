@@ -8,7 +8,8 @@ from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, indent_unit
 from lintmetrics.model import attribute_names, hooks, loaders, logged_values
-from lintmetrics.model.flow import LightningClass, LogCall, LogContext
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.object_equivalents import other_than_one_number
 from lintmetrics.model.tensors import bindings

@@ -8,8 +8,8 @@ from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode
 from lintmetrics.model import hooks
-from lintmetrics.model.flow import MetricUse
 from lintmetrics.model.held_metrics import HeldMetric
+from lintmetrics.model.hook_effects import MetricUse
 from lintmetrics.project import Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree

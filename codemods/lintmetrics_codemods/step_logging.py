@@ -28,7 +28,8 @@ from lintmetrics.model.epoch_hooks import (
     references,
 )
 from lintmetrics.model.epoch_reductions import Logged, Reader, Reading, Term
-from lintmetrics.model.flow import BATCH_VALUE, BatchMean, LightningClass
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.hook_effects import BATCH_VALUE, BatchMean
 from lintmetrics.model.hook_removal import HookRemoval
 from lintmetrics.model.object_equivalents import MetricObject, as_integers, object_for
 from lintmetrics.model.step_outputs import (

@@ -12,7 +12,8 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of
 from lintmetrics.model import batches, hooks
 from lintmetrics.model.epoch_hooks import extra_parameters
-from lintmetrics.model.flow import BatchMean, LightningClass
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.hook_effects import BatchMean
 from lintmetrics.model.output_dicts import OutputDict, OutputDicts
 from lintmetrics.model.step_outputs import assignments
 from lintmetrics.model.values import Form, numbers

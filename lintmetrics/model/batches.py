@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model import hooks, loaders, parted_steps
 from lintmetrics.model.batch_parts import is_bare
-from lintmetrics.model.flow import LogCall, LogContext
+from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.parted_steps import rebinds_before_end
 from lintmetrics.model.values import Number, options
 from lintmetrics.project import ClassInfo, Module

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lintmetrics.edits import CannotEdit, FunctionNode
-from lintmetrics.model.flow import LightningClass, _Frame
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.frames import Frame
 from lintmetrics.model.logged_values import conditions, peeled
 from lintmetrics.model.tensors import bindings, constant
 from lintmetrics.model.values import Const, Form, Instance, Number, Value, options
@@ -98,7 +99,7 @@ class _Watching(LightningClass):
         self.seen: dict[ast.expr, list[Value]] = {}
         super().__init__(cls)
 
-    def _eval(self, frame: _Frame, node: ast.expr) -> Value:
+    def _eval(self, frame: Frame, node: ast.expr) -> Value:
         value = super()._eval(frame, node)
         known = self.seen.setdefault(node, [])
         if value not in known:

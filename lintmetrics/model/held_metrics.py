@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from lintmetrics.model import attribute_names, hooks
 from lintmetrics.model.epoch_hooks import STAGES, company, family
-from lintmetrics.model.flow import LightningClass, LogCall, LogContext, MetricUse
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.hook_effects import MetricUse
+from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.values import Metric, options
 from lintmetrics.tree import subtree
 

@@ -49,6 +49,8 @@ _EPOCH = (
     "on_epoch_end",
 )
 
+SETUP = ("__init__", "setup", "configure_model", "on_fit_start", "on_train_start")
+"""Hooks and methods that set a module up before its first batch."""
 LOG_HOOKS = (*_TRAIN_BATCH, *_EVAL_BATCH, *_EPOCH)
 """Hooks in which ``self.log`` is allowed, old ones included."""
 

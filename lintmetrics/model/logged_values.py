@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from lintmetrics.edits import CannotEdit, FunctionNode, default_of
 from lintmetrics.model import hooks
-from lintmetrics.model.flow import LightningClass, LogCall, LogContext
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import numbers
 from lintmetrics.tree import subtree

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from lintmetrics.model import hooks
-from lintmetrics.model.flow import LightningClass, LogContext
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.log_calls import LogContext
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import Form, numbers
 from lintmetrics.tree import subtree

@@ -18,7 +18,8 @@ from lintmetrics.model.epoch_hooks import (
     returns,
 )
 from lintmetrics.model.epoch_reductions import Column, Path
-from lintmetrics.model.flow import BatchMean, LightningClass
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.hook_effects import BatchMean
 from lintmetrics.model.step_outputs import (
     dataloader_parameter,
     is_mapping,

@@ -5,14 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lintmetrics.model.values import (
-    UNKNOWN,
-    Const,
-    Seq,
-    Text,
-    Value,
-    text_of,
-)
+from lintmetrics.model.values import UNKNOWN, Const, Seq, Text, Value, text_of
 
 
 def text(parts: Sequence[str | None]) -> Value:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lintmetrics.model.flow import LogCall
+from lintmetrics.model.log_calls import LogCall
 from lintmetrics.rule import Consequence, Finding, Rule
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from lintmetrics.model import hooks
-from lintmetrics.model.flow import LightningClass, LogCall
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.log_calls import LogCall
 from lintmetrics.model.values import Metric
 from lintmetrics.rule import Consequence, Finding, Rule
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from lintmetrics.model import hooks
 from lintmetrics.model.batches import one_sample_per_batch
-from lintmetrics.model.flow import BatchMean, LightningClass
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.hook_effects import BatchMean
 from lintmetrics.model.values import Number, numbers
 from lintmetrics.rule import Consequence, Finding, Rule
 

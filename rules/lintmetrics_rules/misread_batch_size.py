@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lintmetrics.model import batches
-from lintmetrics.model.flow import LogCall
+from lintmetrics.model.log_calls import LogCall
 from lintmetrics.rule import Consequence, Finding, Rule
 
 

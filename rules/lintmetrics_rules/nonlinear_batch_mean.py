@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from lintmetrics.model.flow import LogCall
+from lintmetrics.model.log_calls import LogCall
 from lintmetrics.model.values import Origin
 from lintmetrics.rule import Consequence, Finding, Rule
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lintmetrics.model import batches, hooks
-from lintmetrics.model.flow import LightningClass, MetricUse
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.hook_effects import MetricUse
 from lintmetrics.model.values import Form, Metric, numbers, options
 from lintmetrics.rule import Consequence, Finding, Rule
 
