@@ -27,7 +27,8 @@ from lintmetrics.model.epoch_hooks import (
     own_epoch_end,
     references,
 )
-from lintmetrics.model.epoch_reductions import Logged, Reader, Reading, Term
+from lintmetrics.model.epoch_reductions import Logged, Reader, Reading
+from lintmetrics.model.epoch_terms import Term
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.hook_effects import BATCH_VALUE, BatchMean
 from lintmetrics.model.hook_removal import HookRemoval

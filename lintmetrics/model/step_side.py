@@ -17,7 +17,7 @@ from lintmetrics.model.epoch_hooks import (
     own_epoch_end,
     returns,
 )
-from lintmetrics.model.epoch_reductions import Column, Path
+from lintmetrics.model.epoch_terms import Column, Path
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.hook_effects import BatchMean
 from lintmetrics.model.step_outputs import (
