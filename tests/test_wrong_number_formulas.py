@@ -295,3 +295,55 @@ def test_a_root_inside_a_module_of_the_project_is_seen_through_its_attribute(
     before, _ = fixed(tmp_path, text)
     assert [item.message.split(" averages")[0] for item in before] == ['"val_rmse"']
     assert "the root is taken in RMSELoss at line" in before[0].blocked
+
+
+@pytest.mark.parametrize(
+    ("lines", "second"),
+    [
+        ("loss = ((self.net(x) - y) ** 2).mean()", "self.net(x)"),
+        ("loss = torch.mean((p + torch.rand_like(p) - y).abs())", "torch.rand_like(p)"),
+        ("loss = F.l1_loss(p, self.net(x.flip(0)))", "self.net(x.flip(0))"),
+        ("loss = ((x.T @ make(y)) ** 2).mean()", "make(y)"),
+        ("loss = ((p - y.float().view(-1)) ** 2).mean()", ""),
+        ("loss = torch.mean(torch.pow(p - y, 2))", ""),
+    ],
+)
+def test_nothing_that_a_step_works_out_is_worked_out_again(
+    lines: str, second: str, tmp_path: Path
+) -> None:
+    text = model(step(f'{lines}\nself.log("rmse", loss.sqrt())\nself.log("loss", loss)'))
+    before, after = fixed(tmp_path, text)
+    (only,) = before
+    assert (f"{second} at line" in (only.blocked or "")) == bool(second)
+    assert ("MeanMetric" in after) != bool(second)
+
+
+def test_a_mean_that_leaves_the_step_takes_its_network_along(tmp_path: Path) -> None:
+    line = 'self.log("rmse", ((self.net(x) - y) ** 2).mean().sqrt())'
+    _, after = fixed(tmp_path, model(step(line)))
+    assert after.count("self.net(x) - y") == 1
+
+
+def test_a_network_that_a_loss_runs_is_run_once(tmp_path: Path) -> None:
+    lines = """
+    one = F.mse_loss(self.net(x), y)
+    two = F.mse_loss(self.net(x * 2), y)
+    self.log("one", one.sqrt())
+    self.log("two", torch.sqrt(two))
+    """
+    _, after = fixed(tmp_path, model(step(lines)))
+    assert "preds = self.net(x)\n        one = F.mse_loss(preds, y)" in after
+    assert "preds_2 = self.net(x * 2)\n        two = F.mse_loss(preds_2, y)" in after
+    assert "self.val_one.update(preds, y)" in after
+    assert "self.val_two.update(preds_2, y)" in after
+    assert after.count("self.net(") == model(step(lines)).count("self.net(")
+
+
+def test_a_network_that_may_not_be_run_twice_stays_where_a_name_does_not_fit(
+    tmp_path: Path,
+) -> None:
+    lines = 'loss = F.mse_loss(self.net(x) if x.any() else x, y)\nself.log("rmse", loss.sqrt())'
+    text = model(step(lines))
+    (only,), after = fixed(tmp_path, text)
+    assert after.count("self.net(x) if") == 1
+    assert only.fix is not None or "second time" in only.blocked

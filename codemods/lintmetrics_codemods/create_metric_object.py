@@ -14,6 +14,7 @@ from lintmetrics.model import (
     loaders,
     logged_values,
     object_equivalents,
+    repeats,
 )
 from lintmetrics.model.creation import Place
 from lintmetrics.model.flow import LightningClass
@@ -27,6 +28,8 @@ from lintmetrics.tree import subtree
 
 # A chain that ends in one of these began with a tensor.
 _OF_TENSOR = ("detach", "cpu", "numpy")
+# What inputs of an object are called that a step has no name for.
+_NAMES = ("preds", "target", "third", "fourth")
 
 
 class CreateMetricObject(Codemod):
@@ -208,7 +211,10 @@ def _write_update(
     module = value.module
     # After update() alone, a step has no value and on_step=True logs nothing (lightning 2.6.6).
     method = "" if value.uses_step(contexts) else ".update"
-    inputs = [_input(editor, module, wanted, node) for node in wanted.inputs]
+    inputs = [
+        _named_before(editor, value, node, name) or _input(editor, module, wanted, node)
+        for name, node in zip(_NAMES, wanted.inputs, strict=False)
+    ]
     if wanted.casts:
         inputs[1] = object_equivalents.as_integers(inputs[1])
     feed = f"{text}{method}({', '.join(inputs)})"
@@ -222,6 +228,37 @@ def _write_update(
         editor.insert_after(module, value.statement, lines)
     else:
         editor.replace(module, value.statement, feed)
+
+
+def _named_before(editor: Editor, value: LoggedValue, node: ast.expr, base: str) -> str:
+    """Name what the step goes on to use as well, if it must not be worked out twice."""
+    module = value.module
+    gone: list[ast.AST] = [value.written]
+    if value.is_by_choice or (value.local and not value.is_used):
+        gone.append(value.statement)
+    call = repeats.unrepeatable(module, node)
+    if call is None or any(node in subtree(top) for top in gone):
+        return ""
+    text = " ".join(module.source.segment(node).split())
+    above: ast.AST | None = node
+    while above is not None and not isinstance(above, ast.stmt):
+        above = module.parent(above)
+        if isinstance(above, (ast.Lambda, ast.comprehension, ast.IfExp, ast.BoolOp)):
+            above = None
+    function = module.enclosing_function(node)
+    if not isinstance(above, (ast.Assign, ast.AnnAssign)) or function is None:
+        raise CannotEdit(
+            f"{text} at line {call.lineno} would be worked out a second time; give it a name in "
+            "the step"
+        )
+    taken = module.scope_of(function)
+    name = next(n for n in (base, *(f"{base}_{i}" for i in range(2, 99))) if n not in taken)
+    editor.insert_before(module, above, [f"{name} = {text}"])
+    editor.replace(module, node, name)
+    # Another fix of this round would take the same name for another value.
+    owner = value.owner
+    editor.claim(owner.module, owner.node, module.source.start(node))
+    return name
 
 
 def _input(editor: Editor, module: Module, wanted: MetricObject, node: ast.expr) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lintmetrics.edits import CannotEdit, FunctionNode
+from lintmetrics.model import repeats
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.frames import Frame
 from lintmetrics.model.logged_values import conditions, peeled
@@ -397,11 +398,11 @@ class _Reader:
         func = made.func
         resolved = self.module.qualified(func) or ""
         if resolved in ("torch.mean",) and len(made.args) == 1 and not made.keywords:
-            return (self._stable(made.args[0], made),)
+            return (self._again(made.args[0], made, text),)
         if isinstance(func, ast.Attribute) and func.attr == "mean" and not resolved:
             if made.args or made.keywords:
                 raise refused
-            return (self._stable(func.value, made),)
+            return (self._again(func.value, made, text),)
         loss, given, held = self._loss(made)
         if not loss:
             raise refused
@@ -418,6 +419,7 @@ class _Reader:
                 "the weights; decide whether the epoch's value is to be weighted alike"
             )
         goal = self._stable(target, made)
+        self._require_repeatable(target)
         if loss in _ELEMENTWISE:
             return text, f"{self._tight(target, goal)}.numel()"
         ignored = settings.get("ignore_index", named.get("ignore_index"))
@@ -440,6 +442,24 @@ class _Reader:
         if len(held) == 1 and isinstance(held[0], Instance) and held[0].name in _LOSSES:
             return _LOSSES[held[0].name], held[0].call, self._text(made.func)
         return "", made, ""
+
+    def _again(self, node: ast.expr, made: ast.expr, text: str) -> str:
+        """Return the text of what a mean is of, which is written once more if the mean has a name.
+
+        A mean that is written in the formula itself leaves the step with it.
+        """
+        if text != self._text(made):
+            self._require_repeatable(node)
+        return self._stable(node, made)
+
+    def _require_repeatable(self, node: ast.expr) -> None:
+        """Refuse to write a second time what must not be worked out twice."""
+        call = repeats.unrepeatable(self.module, node)
+        if call is not None:
+            raise CannotEdit(
+                f"{self._short(call)} at line {call.lineno} would be worked out a second time; "
+                f"give {self._short(node)} a name in the step, and take the mean of that"
+            )
 
     def _stable(self, node: ast.expr, made: ast.expr) -> str:
         """Return the text of an expression that still means the same where the value is logged."""
