@@ -10,20 +10,16 @@ from weakref import WeakKeyDictionary
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of, is_docstring
-from lintmetrics.model import step_outputs
+from lintmetrics.model.collecting_groups import CollectingGroup
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
-    TRAINING,
     EpochEnd,
     Reference,
     Stage,
     calls_super,
-    company,
     extra_parameters,
     family,
-    hiding,
     inherited,
-    is_generator,
     loads,
     own_epoch_end,
     rebinds,
@@ -33,9 +29,9 @@ from lintmetrics.model.epoch_hooks import (
     standing_with,
     surplus_parameters,
 )
-from lintmetrics.model.hook_groups import HookGroup, is_name, only_statement, spelled
-from lintmetrics.model.kept_outputs import appends
-from lintmetrics.project import ClassInfo, Module, Project
+from lintmetrics.model.hook_groups import spelled
+from lintmetrics.model.movable_hooks import require_movable
+from lintmetrics.project import Module, Project
 from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree
 
@@ -99,23 +95,21 @@ def _of_callback(end: EpochEnd) -> Fix | Blocked:
     return Fix(Relation.PRESERVES, f"{end.spelled} takes what callbacks are given", editor.edits)
 
 
-class _Migration(HookGroup):
+class _Migration(CollectingGroup):
     """The hooks that call each other, and the edits that move them all."""
 
     def __init__(self, start: EpochEnd) -> None:
         super().__init__(start)
         self.editor = Editor()
-        self.collected: dict[tuple[ClassInfo, str], step_outputs.Collector] = {}
         self.notes: list[str] = []
         self.helped: dict[EpochEnd, bool] = {}
-        self.handed_on: set[EpochEnd] = set()
 
     # The plan ---------------------------------------------------------------------------------
 
     def fix(self) -> Fix:
         for end in self.ends:
-            self._require_movable(end)
-        self._find_twins()
+            require_movable(self, end)
+        self.find_twins()
         forms = [(bundle, self.form_of(bundle)) for bundle in self.bundles()]
         for bundle, form in forms:
             if form == "helper" and any(self.uses[end] for end in bundle):
@@ -166,117 +160,6 @@ class _Migration(HookGroup):
             return STAGE_OF_HOOK[end.function.name].outputs
         return self.twins.get(end, end).stage.outputs
 
-    def _require_movable(self, end: EpochEnd) -> None:
-        function, where = end.function, f"{end.spelled} at {end.module.source.path}:{end.line}"
-        met = hiding(end)
-        if met is not None:
-            own, below = met
-            raise CannotEdit(
-                f"{own.spelled} at {own.module.source.path}:{own.line} runs besides {end.spelled} "
-                f"in {below.node.name}, and one would hide the other; let one call super()"
-            )
-        arguments = function.args
-        if not (arguments.posonlyargs or arguments.args):
-            raise CannotEdit(f"{where} has no self")
-        for decorator in function.decorator_list:
-            name = ast.unparse(decorator).split("(")[0].split(".")[-1]
-            if name in ("staticmethod", "classmethod", "property", "overload"):
-                raise CannotEdit(f"{where} is decorated with @{name}")
-        if is_generator(function) or isinstance(function, ast.AsyncFunctionDef):
-            raise CannotEdit(f"{where} is a generator or a coroutine")
-        same = [
-            node
-            for node in subtree(end.cls.node)
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-            and node.name == function.name
-            and end.module.enclosing_class(node) is end.cls
-        ]
-        if end.alias is None and len(same) > 1:
-            raise CannotEdit(f"{where} is defined {len(same)} times in its class")
-        if self.uses[end] and end.name == end.stage.hook:
-            self._require_outputs(end)
-        if end.cls.is_kind("LightningModule"):
-            for reference, reached in self.calls.items():
-                if (
-                    reference.function is function
-                    and reference.receiver == "super"
-                    and inherited(end.cls, reference.name) is None
-                ):
-                    raise CannotEdit(
-                        f"super() at {end.module.source.path}:{reference.line} reaches "
-                        f"{reached[0].spelled} in some subclasses and Lightning in others; give "
-                        "those subclasses a hook of their own first"
-                    )
-        if self.uses[end] and end.stage is TRAINING:
-            for cls in (*end.cls.mro(), *end.cls.subclasses):
-                step = cls.methods.get(end.stage.step)
-                for parameter in extra_parameters(step) if step is not None else ():
-                    if parameter.arg in ("optimizer_idx", "hiddens"):
-                        raise CannotEdit(
-                            f"training_step of {cls.node.name} takes `{parameter.arg}` at "
-                            f"{cls.module.source.path}:{parameter.lineno}, which Lightning 2 "
-                            "never passes; several optimizers nested the outputs, so move it to "
-                            "manual optimization first"
-                        )
-
-    @staticmethod
-    def _require_outputs(end: EpochEnd) -> None:
-        """Stop at a hook that waits for outputs where no step of the class returns any."""
-        related = company(end.cls)
-        steps = [found for cls in related if (found := cls.own(end.stage.step)) is not None]
-        if not steps or any(
-            node.value is not None and not step_outputs.is_none(node.value)
-            for found in steps
-            for node in returns(found.node)
-        ):
-            return
-        kept = [a.attribute for cls in related for a in appends(cls) if a.stage is end.stage]
-        instead = f"self.{kept[0]}, which it fills" if len(set(kept)) == 1 else "a list it fills"
-        raise CannotEdit(
-            f"{end.stage.step} at {steps[0].module.source.path}:{steps[0].node.lineno} returns "
-            f"nothing that could be collected; let {end.name} read {instead}, and empty it there"
-        )
-
-    def _find_twins(self) -> None:
-        """Find hooks that hand on to another stage's hook, as their steps do."""
-        for end in self.ends:
-            if end.alias is not None or not self.uses[end]:
-                continue
-            statement = only_statement(end.function)
-            value = getattr(statement, "value", None)
-            reference = next(
-                (r for r in self.calls if r.call is value and r.receiver == "self"), None
-            )
-            if reference is None or len(self.calls[reference]) != 1:
-                continue
-            target = self.calls[reference][0]
-            if (
-                target.cls is not end.cls
-                or target.stage is end.stage
-                or target.alias is not None
-                or not is_name(reference.arguments, end.parameter)
-                or inherited(end.cls, end.name)
-                or own_epoch_end(end.cls, end.stage.hook) not in (None, end)
-                or self.must_merge(target)
-                or self._is_overridden(target)
-                or self._is_overridden(end)
-                or any(
-                    name in below.namespace
-                    for below in end.cls.subclasses
-                    for name in (target.name, end.name)
-                )
-                or len([r for r, reached in self.calls.items() if target in reached]) != 1
-                or len([r for r, reached in self.calls.items() if end in reached]) != 0
-                or not step_outputs.step_delegates(end.cls, end.stage, target.stage)
-            ):
-                continue
-            shared = step_outputs.Collector(
-                self._root(target), target.stage, (end.stage,), delegated=end.stage
-            )
-            if shared.root is end.cls and shared.in_step and not shared.exists:
-                self.twins[end] = target
-                self.collected[end.cls, target.stage.name] = shared
-
     def _write(self, bundle: list[EpochEnd], form: str) -> None:
         calls = self.calls_to(bundle)
         self._check_aliases(bundle, form)
@@ -301,7 +184,8 @@ class _Migration(HookGroup):
             merged = any(self.must_merge(e) or self._is_overridden(e) for e in bundle)
             chained = any(reference.function is end.function for reference in self.calls)
             elsewhere = self.uses[end] and (
-                self._root(original) is not end.cls or self._collect(end.cls, original.stage).exists
+                self.root_of(original) is not end.cls
+                or self.collect(end.cls, original.stage).exists
             )
             if (
                 merged
@@ -395,69 +279,12 @@ class _Migration(HookGroup):
             return
         self._drop_parameters(end)
         self._drop_lightning_call(end)
-        root = self._collecting_base(end)
+        root = self.collecting_base(end)
         if root is not None:
-            self._collect(root, end.stage)
+            self.collect(root, end.stage)
             self.editor.insert_at_body_start(
                 end.module, end.function, [f"self.{end.stage.outputs}.clear()"]
             )
-
-    def _collecting_base(self, end: EpochEnd) -> ClassInfo | None:
-        """Return the base whose hook reads the outputs, so that they are collected anyway."""
-        for reference, reached in self.calls.items():
-            if reference.function is end.function and any(
-                self.uses.get(target, False) for target in reached
-            ):
-                return None
-        root = self._root(end)
-        return None if root is end.cls else root
-
-    def _root(self, end: EpochEnd) -> ClassInfo:
-        """Return the topmost class above a hook whose own hook reads the outputs.
-
-        For a mixin that is the base which its subclasses stand it beside, if they all do.
-        """
-        if end.cls.is_kind("LightningModule"):
-            return self._topmost(end, end.cls.mro()) or end.cls
-        found = [
-            self._topmost(end, order[order.index(end.cls) + 1 :])
-            for below in end.cls.subclasses
-            if end.cls in (order := below.mro()) and below.is_kind("LightningModule")
-        ]
-        beside = found[0] if found and all(found) else None
-        return beside or self._topmost(end, end.cls.mro()) or end.cls
-
-    def _topmost(self, end: EpochEnd, order: list[ClassInfo]) -> ClassInfo | None:
-        root = None
-        for cls in order:
-            for name in (end.stage.removed, end.stage.hook):
-                own = own_epoch_end(cls, name)
-                if own is None or STAGE_OF_HOOK[own.function.name] is not end.stage:
-                    continue
-                if (
-                    self.uses.get(own, False)
-                    or own in self.handed_on
-                    or (
-                        own not in self.uses
-                        and any(loads(own.function, p.arg) for p in extra_parameters(own.function))
-                    )
-                ):
-                    root = cls
-        return root
-
-    def _collect(self, root: ClassInfo, stage: Stage) -> step_outputs.Collector:
-        key = (root, stage.name)
-        if key not in self.collected:
-            sharing = tuple(
-                other
-                for name, other in STAGE_OF_HOOK.items()
-                if other is not stage
-                and (own := own_epoch_end(root, name)) is not None
-                and own.alias is not None
-                and STAGE_OF_HOOK.get(own.function.name) is stage
-            )
-            self.collected[key] = step_outputs.Collector(root, stage, sharing)
-        return self.collected[key]
 
     def _write_direct(self, end: EpochEnd) -> None:
         self._rename(end, end.stage.hook)
@@ -470,7 +297,7 @@ class _Migration(HookGroup):
             return
         self._drop_parameters(end)
         self._drop_lightning_call(end)
-        collector = self._collect(self._root(end), stage)
+        collector = self.collect(self.root_of(end), stage)
         passes = self.passes(end)
         chained = [
             reference
@@ -643,12 +470,12 @@ class _Migration(HookGroup):
         """Return the lines that call what was the removed hook."""
         stage = end.stage
         if used:
-            reading = self._collect(self._root(end), stage).reading(name, clear=True)
+            reading = self.collect(self.root_of(end), stage).reading(name, clear=True)
             return [*reading, f"self.{stage.helper}({name})"]
         lines = [f"self.{stage.helper}()"]
-        root = self._collecting_base(end)
+        root = self.collecting_base(end)
         if root is not None:
-            self._collect(root, stage)
+            self.collect(root, stage)
             lines.insert(0, f"self.{stage.outputs}.clear()")
         return lines
 
