@@ -354,3 +354,31 @@ def test_a_place_that_takes_a_person_says_why(body: str, tmp_path: Path) -> None
     (diagnostic,) = found(tmp_path, body)
     assert diagnostic.fix is None
     assert "line" in diagnostic.blocked
+
+
+def test_one_entry_of_a_container_is_logged_and_another_is_computed(tmp_path: Path) -> None:
+    init = """
+    self.kinds = {s: Accuracy(task="multiclass", num_classes=3) for s in ("train", "val")}
+    """
+    body = """
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        self.kinds["train"](self.net(x), y)
+        self.log("train_acc", self.kinds["train"], on_step=False, on_epoch=True)
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.kinds["val"].update(self.net(x), y)
+
+    def on_validation_epoch_end(self):
+        self.log("val_acc", self.kinds["val"].compute())
+    """
+    (only,) = found(tmp_path, body, init)
+    assert only.message.startswith("self.kinds['val'] is never reset")
+    assert only.keys == (("val", "val_acc"),)
+    report = projects.fix(tmp_path, "LM107", "LM108")
+    assert not report.failures
+    done = (tmp_path / "model.py").read_text(encoding="utf-8")
+    # The container gets other keys in the same run; the reset is of the one there is.
+    assert 'self.kinds["val_metrics"].reset()' in done
+    assert '["val"]' not in done

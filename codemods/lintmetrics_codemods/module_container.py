@@ -56,6 +56,7 @@ class ModuleContainer(Codemod):
         text = f"{wanted} moves the objects in self.{held.attribute} with the module and finds them"
         if refused:
             _rename_keys(editor, held, refused)
+            editor.claim(module, held.cls.node, module.source.start(held.value))
             text += f"; keys end in {_SUFFIX}, as ModuleDict refuses {refused[0]!r}"
         start = module.source.start(held.value)
         end = module.source.end(held.value)

@@ -41,6 +41,9 @@ class ResetAfterCompute(Codemod):
                 last[function, lines[-1]] = (use, lines)
         for (function, _), (use, lines) in last.items():
             _insert(editor, use.module, function, use.node, lines)
+        if held.path != held.attribute:
+            # A plain dict that becomes a ModuleDict may get other keys in the same round.
+            editor.claim(held.cls.module, held.cls.node, 0)
         values = " and ".join(dict.fromkeys(use.hook for use in computes))
         return Fix(
             Relation.CORRECTS,

@@ -14,7 +14,7 @@ from lintmetrics.model.epoch_hooks import STAGES, company, family
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.hook_effects import MetricUse
 from lintmetrics.model.log_calls import LogCall, LogContext
-from lintmetrics.model.values import Metric, options
+from lintmetrics.model.values import Metric, numbers, options
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
@@ -150,6 +150,23 @@ class HeldMetric:
             and all(_KNOWN_BASE.match(name) for name in self.cls.base_names)
         )
 
+    @property
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        """The stages and keys under which it, or what it computes, is logged for an epoch."""
+        found: dict[tuple[str, str], None] = {}
+        for call in self.model.log_calls:
+            for way in call.contexts:
+                held = [option.path for option in options(way.value) if isinstance(option, Metric)]
+                for number in numbers(way.value):
+                    held += [
+                        origin.metric.path
+                        for origin in number.origins
+                        if origin.metric is not None and origin.kind == "compute"
+                    ]
+                if self.path in held:
+                    found[way.stage, way.key or "*"] = None
+        return tuple(found)
+
     # What happens to it elsewhere -------------------------------------------------------------
 
     @cached_property
@@ -215,6 +232,8 @@ class HeldMetric:
         if self.logs:
             return True
         for module, node in self.mentions:
+            if self._is_of_another(module, node):
+                continue
             for above in module.ancestors(node):
                 if isinstance(above, ast.Call) and _is_log(above):
                     inner = node
@@ -226,6 +245,14 @@ class HeldMetric:
                 if isinstance(above, ast.stmt):
                     break
         return False
+
+    def _is_of_another(self, module: Module, node: ast.Attribute) -> bool:
+        """Tell whether a mention of the container surely names another object in it."""
+        entry = module.parent(node)
+        if not (isinstance(entry, ast.Subscript) and isinstance(entry.slice, ast.Constant)):
+            return False
+        named = f"{self.attribute}[{entry.slice.value!r}]"
+        return self.is_single and "[" in self.path and not self.path.startswith(named)
 
     @cached_property
     def resets(self) -> list[Reset]:

@@ -94,6 +94,7 @@ class MetricSharedByStages(Rule):
                     node=held.node,
                     module=held.module,
                     detail=held,
+                    keys=held.keys,
                 )
 
 

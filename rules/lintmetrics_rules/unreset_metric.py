@@ -92,6 +92,7 @@ class UnresetMetric(Rule):
                         node=computes[-1].node,
                         module=computes[-1].module,
                         detail=held,
+                        keys=tuple(key for key in held.keys if key[0] == stage),
                     )
 
 
