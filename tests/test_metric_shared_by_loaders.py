@@ -63,7 +63,6 @@ def test_one_object_for_several_dataloaders_is_found(body: str, tmp_path: Path) 
 
 
 QUIET = {
-    "a default that is not read": STEP.replace("dataloader_idx)", "dataloader_idx=0)"),
     "no parameter": STEP.replace(", dataloader_idx)", ")"),
     "an object of each": STEP.replace("self.acc", "self.accs[dataloader_idx]"),
     "one dataloader only": STEP.replace(
@@ -125,3 +124,12 @@ def test_a_place_that_takes_a_person_says_why(body: str, head: str, tmp_path: Pa
     (diagnostic,) = found(tmp_path, body, head)
     assert diagnostic.fix is None
     assert "dataloader" in diagnostic.blocked
+
+
+def test_a_default_that_is_not_read_counts_where_several_dataloaders_are_shown(
+    tmp_path: Path,
+) -> None:
+    body = STEP.replace("dataloader_idx)", "dataloader_idx=0)")
+    assert len(found(tmp_path, body)) == 1
+    one = HEAD.replace("[self.loaders[0], self.loaders[1]]", "self.loaders[0]")
+    assert found(tmp_path, body, one) == []

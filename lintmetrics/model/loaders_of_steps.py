@@ -36,7 +36,7 @@ def told(cls: ClassInfo, step: str, nodes: Sequence[tuple[Module, ast.AST]]) -> 
     """Return how a step is told its dataloader, where it does the same for each.
 
     Lightning 2 refuses the parameter without a default when there is one dataloader only; one with
-    a default counts when the step reads it.
+    a default counts when the step reads it, or where several dataloaders are shown.
 
     Args:
         cls: the class; ``step``: its hook.
@@ -52,7 +52,8 @@ def told(cls: ClassInfo, step: str, nodes: Sequence[tuple[Module, ast.AST]]) -> 
         return None
     name = named[0]
     reads = _reads(function, name)
-    if default_of(function, name) is not None and not reads:
+    count = loaders.how_many(cls, hooks.stage_of(step))
+    if default_of(function, name) is not None and not reads and count < 2:
         return None
     if _decides(function, name):
         return None
@@ -65,7 +66,7 @@ def told(cls: ClassInfo, step: str, nodes: Sequence[tuple[Module, ast.AST]]) -> 
         # A helper that is told as well may do another thing for each dataloader.
         if holder is None or any(_is_handed_on(info.module, read) for read in reads):
             return None
-    return ToldStep(step, function, name, loaders.how_many(cls, hooks.stage_of(step)))
+    return ToldStep(step, function, name, count)
 
 
 def _receiver(node: ast.AST) -> ast.AST:
