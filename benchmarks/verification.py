@@ -2,10 +2,11 @@
 
     python benchmarks/verification.py -j 2
 
-Needs the ``verify`` extra, scikit-learn, and a package index for old Lightning and its examples;
-takes some twenty minutes of two cores. The prose is ``verification.md`` beside this file; each line
-``<!-- table: NAME -->`` of it is filled by the function of that name here. ``--only NAME`` runs one
-of them again, ``--row NAME`` one row of it, and the others stay; the page is written as they come.
+Needs the ``verify`` extra, scikit-learn, MONAI, and a package index for old Lightning and its
+examples; takes some twenty minutes of two cores. The prose is ``verification.md`` beside this file;
+each line ``<!-- table: NAME -->`` of it is filled by the function of that name here. ``--only
+NAME`` runs one of them again, ``--row NAME`` one row of it, and the others stay; the page is
+written as they come.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def cases(workers: int, wanted: Sequence[str], old: str) -> Iterator[str]:
             summary.gap(summary.widest(proof)),
             proof.verdict.value,
             summary.gap(missed) if missed else "–",
-            proof.original_today or "is of today",
+            _first_sentence(proof.original_today) or "is of today",
         )
         yield _cases_told(rows)
 
@@ -258,6 +259,11 @@ def _cases() -> list[Case]:
     return [read_case(path.parent) for path in sorted(FIXTURES.glob("*/case.toml"))]
 
 
+def _first_sentence(text: str) -> str:
+    """Return what an error says first, without the places of files of this machine."""
+    return re.split(r"\.\s+[A-Z`]|\s+\(/", text)[0]
+
+
 _SIGNS = "\\`*_[]<>|"
 
 
@@ -365,19 +371,20 @@ class Example:
                 source / name for name in self.package
             ]:
                 shutil.copy(path, scratch)
-            # `python` of the user's environment is the one that runs this.
-            fix = [sys.executable if word == "python" else word for word in self.command[2:]]
+            # `python` is the one that runs this, as in the environment of a user.
+            here = str(Path(sys.executable).parent)
+            programs = os.pathsep.join((here, os.environ.get("PATH", "")))
             done = subprocess.run(
-                [sys.executable, "-m", "lintmetrics", "fix", "--isolated", *fix],
+                [sys.executable, "-m", "lintmetrics", "fix", "--isolated", *self.command[2:]],
                 cwd=scratch,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, "PATH": programs},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 check=False,
             )
             written = script.read_text(encoding="utf-8") != text
-        for old, new in ((sys.executable, "python"), (sys.prefix, "..."), (scratch, "example")):
+        for old, new in ((sys.prefix, "..."), (scratch, "example")):
             done.stdout = done.stdout.replace(old, new)
         return self._outcome(done, written)
 

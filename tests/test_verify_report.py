@@ -174,6 +174,12 @@ def test_nothing_is_no_proof() -> None:
 # JSON -----------------------------------------------------------------------------------------
 
 
+def test_a_program_that_logs_nothing_is_told_of() -> None:
+    told = table([Proof("quiet", Verdict.FAILED)], Paint(False))
+    assert "neither side logs a number" in told
+    assert "neither side" not in table([CRASHED], Paint(False))
+
+
 def test_json_tells_everything_under_stable_names() -> None:
     told = json.loads(to_json([GOOD, BAD]))
     assert (told["version"], told["holds"]) == (1, False)

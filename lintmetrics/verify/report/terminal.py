@@ -70,6 +70,8 @@ def _broken(proof: Proof, paint: Paint) -> list[str]:
         told = f"  {_cut(side.name, _WIDEST_NAME)}: {_cut(side.outcome, _WIDEST_NAME)}"
         out.append(paint("error", f"{told} after {side.seconds:.1f} s"))
         out += [f"    {_cut(text, _LONGEST_TEXT)}" for text in side.detail.splitlines()[-5:]]
+    if not summary.metrics(proof) and not summary.failed_sides(proof):
+        out.append("  neither side logs a number, so that nothing is shown")
     for row in summary.broken(proof):
         out += _row(row, paint)
     return out
