@@ -207,8 +207,18 @@ def _given_to_self(cls: ClassInfo, name: str) -> Iterator[tuple[Module, ast.expr
 
 def gives(cls: ClassInfo, name: str) -> bool:
     """Tell whether a class may itself have an attribute that Lightning no longer gives it."""
+    family = (*cls.mro(), *cls.subclasses)
+    if any(name in owner.namespace for owner in family) or has_strange_bases(cls):
+        return True
+    return any(
+        any(_given_to_self(owner, name)) or _sets_by_name(owner) for owner in (cls, *cls.subclasses)
+    )
+
+
+def has_strange_bases(cls: ClassInfo) -> bool:
+    """Tell whether a class has attributes that cannot be seen: of unknown bases, or made up."""
     for owner in (*cls.mro(), *cls.subclasses):
-        if name in owner.namespace or "__getattr__" in owner.namespace:
+        if "__getattr__" in owner.namespace:
             return True
         for base, node in zip(owner.bases, owner.node.bases, strict=True):
             if base is None and not (isinstance(node, ast.Name) and node.id == "object"):
@@ -218,13 +228,10 @@ def gives(cls: ClassInfo, name: str) -> bool:
                     return True
             elif isinstance(base, FunctionInfo):
                 return True
-    return any(
-        any(_given_to_self(owner, name)) or _sets_by_name(owner, name)
-        for owner in (cls, *cls.subclasses)
-    )
+    return False
 
 
-def _sets_by_name(cls: ClassInfo, name: str) -> bool:
+def _sets_by_name(cls: ClassInfo) -> bool:
     """Tell whether attributes of an instance are set by ``setattr`` or ``__dict__``."""
     return any(
         isinstance(node, ast.Call)
@@ -255,8 +262,27 @@ def is_left_alone(module: Module, node: ast.AST, name: str) -> bool:
             _asks_for(value, name) for value in around.values[: _index(around.values, below)]
         ):
             return True
+        # if hasattr(trainer, ...): return the new one; what follows is for the old release.
+        body = around.body if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)) else []
+        if any(_leaves_by_test(one) and _line(one) < _line(node) for one in body):
+            return True
         below = around
     return False
+
+
+def _line(node: ast.AST) -> int:
+    return int(getattr(node, "lineno", 0))
+
+
+def _leaves_by_test(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.If)
+        and isinstance(statement.body[-1], (ast.Return, ast.Raise))
+        and any(
+            isinstance(node, ast.Call) and _spelled(node.func) == "hasattr"
+            for node in subtree(statement.test)
+        )
+    )
 
 
 def _index(values: list[ast.expr], node: ast.AST) -> int:

@@ -1,0 +1,103 @@
+"""Attributes and methods of Lightning's objects that newer releases lack."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lintmetrics import facts
+from lintmetrics.facts import Change
+from lintmetrics.model.lightning_objects import (
+    Kind,
+    gives,
+    has_strange_bases,
+    is_left_alone,
+    kind_of,
+    kind_of_class,
+)
+from lintmetrics.model.lightning_versions import consequence
+from lintmetrics.project import Module
+from lintmetrics.rule import Consequence
+from lintmetrics.tree import subtree
+
+
+@dataclass(frozen=True)
+class OldMember:
+    """A place that reads, calls or sets what an object of Lightning no longer has.
+
+    Args:
+        module: the file; ``node``: the attribute.
+        owner: the class that had it; ``change``: what became of it.
+        consequence: what the place does.
+    """
+
+    module: Module = field(repr=False)
+    node: ast.Attribute
+    owner: str
+    change: Change
+    consequence: Consequence
+
+
+def old_members(module: Module, group: str) -> Iterator[OldMember]:
+    """Yield the places of a file that use old members.
+
+    Args:
+        module: the file; ``group``: ``"member"``, or ``"argparse"`` for those of the class itself.
+    """
+    rows = facts.old_members(group)
+    if not _spelling(group).search(module.source.code):
+        return
+    for node in subtree(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr in rows:
+            for change in rows[node.attr]:
+                member = _member(module, node, change)
+                if member is not None:
+                    yield member
+                    break
+
+
+@functools.cache
+def _spelling(group: str) -> re.Pattern[str]:
+    return re.compile(rf"\.\s*(?:{'|'.join(sorted(facts.old_members(group)))})\b")
+
+
+def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | None:
+    parent = module.parent(node)
+    is_call = isinstance(parent, ast.Call) and parent.func is node
+    is_store = not isinstance(node.ctx, ast.Load)
+    if change.kind in ("method", "argparse") and not is_call:
+        return None
+    if change.kind == "attribute" and (is_call or (is_store and change.owner != "Trainer")):
+        return None
+    if change.kind == "assignment" and not (is_store and isinstance(parent, ast.Assign)):
+        return None
+    found = consequence(change, module.project)
+    if found is None:
+        return None
+    kind = kind_of(module, node.value)
+    if change.kind == "argparse" and not kind.names:
+        kind = kind_of_class(module.resolve(node.value))
+    if change.owner not in kind.names or not _is_ours(module, node, kind, change):
+        return None
+    if is_left_alone(module, node, node.attr):
+        return None
+    if is_store and change.kind == "attribute":
+        found = Consequence.IGNORED
+    return OldMember(module, node, change.owner, change, found)
+
+
+def _is_ours(module: Module, node: ast.Attribute, kind: Kind, change: Change) -> bool:
+    """Tell whether a member can only be Lightning's."""
+    cls, name = kind.cls, node.attr
+    if cls is not None:
+        if change.kind in ("assignment", "argparse"):
+            return not has_strange_bases(cls) and not any(name in c.namespace for c in cls.mro())
+        return not gives(cls, name)
+    if isinstance(node.ctx, ast.Load) and change.kind == "attribute":
+        # What the project itself sets on such an object is there.
+        stored = re.compile(rf"\.{name}\s*=[^=]|setattr\([^)]*['\"]{name}['\"]")
+        return not stored.search(module.source.code)
+    return True

@@ -1,0 +1,340 @@
+"""Names, members and import roots of Lightning that moved: found, written anew, or left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import projects
+import pytest
+
+from lintmetrics import facts
+from lintmetrics.codemod import Relation
+
+SAFE = frozenset((Relation.PRESERVES, Relation.CORRECTS))
+
+
+def fixed(
+    tmp_path: Path, text: str, code: str, relations: frozenset[Relation] = projects.ALL
+) -> str:
+    """Return a file after the fixes of one rule."""
+    projects.written(tmp_path, {"model.py": text})
+    projects.fix(tmp_path, code, relations=relations)
+    return (tmp_path / "model.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "from pytorch_lightning.core.lightning import LightningModule",
+            "from pytorch_lightning import LightningModule",
+        ),
+        (
+            "from pytorch_lightning.callbacks.base import Callback as Base",
+            "from pytorch_lightning.callbacks import Callback as Base",
+        ),
+        (
+            "from pytorch_lightning.utilities.cli import (\n    LightningCLI,  # the one\n)",
+            "from pytorch_lightning.cli import (\n    LightningCLI,  # the one\n)",
+        ),
+        (
+            "from pytorch_lightning.utilities.seed import isolate_rng, seed_everything",
+            "from pytorch_lightning.utilities.seed import isolate_rng\n"
+            "from pytorch_lightning import seed_everything",
+        ),
+        (
+            "from pytorch_lightning.loggers import LightningLoggerBase\n\n\n"
+            "class Mine(LightningLoggerBase):\n    pass",
+            "from pytorch_lightning.loggers import Logger\n\n\nclass Mine(Logger):\n    pass",
+        ),
+        (
+            "from pytorch_lightning.loggers import LightningLoggerBase\n\nLogger = 1\n"
+            "class Mine(LightningLoggerBase):\n    pass",
+            "from pytorch_lightning.loggers import Logger as LightningLoggerBase\n\nLogger = 1\n"
+            "class Mine(LightningLoggerBase):\n    pass",
+        ),
+        (
+            "from pytorch_lightning import profiler\n\nprofiler.SimpleProfiler()",
+            "from pytorch_lightning import profilers as profiler\n\nprofiler.SimpleProfiler()",
+        ),
+        (
+            "import pytorch_lightning as pl\n\npl.utilities.seed.seed_everything(1)",
+            "import pytorch_lightning as pl\n\npl.seed_everything(1)",
+        ),
+        (
+            "from lightning.pytorch.utilities.cloud_io import get_filesystem",
+            "from lightning.fabric.utilities.cloud_io import get_filesystem",
+        ),
+    ],
+)
+def test_names_come_from_where_they_are(old: str, new: str, tmp_path: Path) -> None:
+    assert fixed(tmp_path, old + "\n", "LM505", SAFE) == new + "\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from pytorch_lightning.utilities.distributed import sync_ddp",
+        "from pytorch_lightning.utilities.cli import MODEL_REGISTRY",
+        "from pytorch_lightning.profiler import *",
+        "from pytorch_lightning import profiler\n\nrun(profiler)",
+        "import pytorch_lightning.utilities.cli",
+        "from pytorch_lightning.lite import LightningLite",
+    ],
+)
+def test_names_without_a_successor_are_found_and_stay(text: str, tmp_path: Path) -> None:
+    projects.written(tmp_path, {"model.py": text + "\n"})
+    found = projects.check(tmp_path, "LM505").diagnostics
+    assert found
+    assert all(d.blocked and d.fix is None for d in found)
+
+
+QUIET = """
+from typing import TYPE_CHECKING
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning.callbacks.early_stopping import EarlyStopping
+from pytorch_lightning.utilities.seed import isolate_rng
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from profiler import SimpleProfiler
+from mine.utilities.distributed import rank_zero_only
+
+try:
+    from pytorch_lightning.utilities.cloud_io import load
+except ImportError:
+    from mine import load
+if TYPE_CHECKING:
+    from pytorch_lightning.core.lightning import LightningModule as Old
+if pl.__version__ >= "2":
+    from pytorch_lightning.loggers import Logger
+else:
+    from pytorch_lightning.loggers import LightningLoggerBase as Logger
+
+class Engine:
+    def __init__(self):
+        self.trainer = object()
+        self.gpus = 1
+    def run(self, trainer):
+        return self.trainer.gpus, trainer.gpus, self.gpus, trainer.tune()
+
+class Model(LightningModule):
+    def __init__(self, precision):
+        super().__init__()
+        self.precision = precision
+        self.model_size = 3
+    @property
+    def datamodule(self):
+        return self.trainer.datamodule
+    def training_step(self, batch, batch_idx):
+        return self.precision, self.model_size, self.datamodule.x, self.trainer.num_devices
+
+class Wrapped(LightningModule):
+    def __getattr__(self, name):
+        return super().__getattr__(name)
+    def show(self):
+        return self.use_amp, self.grad_norm(2)
+
+class Data(pl.LightningDataModule):
+    def __init__(self, dims):
+        super().__init__()
+        self.dims = dims
+        self.train_transforms = None
+    def show(self):
+        return self.dims, self.train_transforms
+
+class Watch(Callback):
+    def on_fit_start(self, trainer, pl_module):
+        if hasattr(trainer, "training_type_plugin"):
+            return trainer.training_type_plugin
+        return trainer.strategy, trainer.fit_loop, trainer.callback_metrics
+
+def connector(trainer: Trainer):
+    if hasattr(trainer, "_accelerator_connector"):
+        return trainer._accelerator_connector
+    return trainer.accelerator_connector
+
+class Own(Trainer):
+    def __init__(self, gpus):
+        super().__init__()
+        self.gpus = gpus
+    def show(self):
+        return self.gpus
+
+parser.add_argparse_args()
+Engine.from_argparse_args(parser)
+"""
+
+
+@pytest.mark.parametrize("code", ["LM503", "LM504", "LM505", "LM506"])
+def test_what_is_right_or_of_others_is_left_alone(code: str, tmp_path: Path) -> None:
+    projects.written(tmp_path, {"model.py": QUIET})
+    report = projects.check(tmp_path, code)
+    assert [(d.start.line, d.message) for d in report.diagnostics] == []
+    assert report.failures == []
+
+
+def test_members_are_written_as_they_are_called_now(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+
+    class Model(pl.LightningModule):
+        def __init__(self, hparams):
+            super().__init__()
+            self.hparams = hparams
+
+        def on_fit_start(self):
+            print(self.datamodule, self.trainer.root_gpu)
+
+    def main(model):
+        trainer = pl.Trainer()
+        trainer.fit(model)
+        return trainer.progress_bar_dict, trainer.get_model(), trainer.num_gpus
+    """
+    assert fixed(tmp_path, text, "LM503") == dedent(
+        """
+        import pytorch_lightning as pl
+
+        class Model(pl.LightningModule):
+            def __init__(self, hparams):
+                super().__init__()
+                self.save_hyperparameters(hparams)
+
+            def on_fit_start(self):
+                print(self.trainer.datamodule, self.trainer.strategy.root_device.index)
+
+        def main(model):
+            trainer = pl.Trainer()
+            trainer.fit(model)
+            return trainer.progress_bar_metrics, trainer.lightning_module, trainer.num_devices
+        """
+    )
+
+
+def test_members_that_a_person_must_replace_say_so(tmp_path: Path) -> None:
+    text = """
+    from pytorch_lightning import LightningDataModule, Trainer
+
+    class Digits(LightningDataModule):
+        pass
+
+    def main(model, trainer: "Trainer"):
+        trainer.tune(model)
+        trainer.gpus = 3
+        data = Digits()
+        return trainer.lr_schedulers[0], data.size(), data.has_prepared_data
+    """
+    projects.written(tmp_path, {"model.py": text})
+    found = projects.check(tmp_path, "LM503").diagnostics
+    assert [d.start.line for d in found] == [8, 9, 11, 11, 11]
+    assert all(d.blocked for d in found)
+    assert "nothing of Lightning reads it" in found[1].message
+
+
+def test_argparse_helpers_are_found_on_both_classes(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+
+    class Digits(pl.LightningDataModule):
+        pass
+
+    parser = pl.Trainer.add_argparse_args(parser)
+    data = Digits.from_argparse_args(parser.parse_args())
+    """
+    projects.written(tmp_path, {"model.py": text})
+    found = projects.check(tmp_path, "LM504").diagnostics
+    assert [d.start.line for d in found] == [7, 8]
+
+
+MIXED = {
+    "pkg/__init__.py": "",
+    "pkg/model.py": "import lightning.pytorch as pl\n\nclass Model(pl.LightningModule): ...\n",
+    "pkg/train.py": "from lightning.pytorch import Trainer\nfrom pkg import watch\n",
+    "pkg/watch.py": "from pytorch_lightning.callbacks import Callback, ModelCheckpoint\n",
+    "tools/run.py": "import pytorch_lightning as pl\n\npl.seed_everything(1)\n",
+}
+
+
+def test_a_second_root_goes_from_the_whole_project_at_once(tmp_path: Path) -> None:
+    projects.written(tmp_path, {**MIXED, "pkg/more.py": "from lightning import Trainer\n"})
+    (tmp_path / "pyproject.toml").write_text("")
+    found = projects.check(tmp_path, "LM506").diagnostics
+    assert [d.path.rpartition("/")[2] for d in found] == ["watch.py"]
+    projects.fix(tmp_path, "LM506")
+    assert (tmp_path / "pkg/watch.py").read_text() == (
+        "from lightning.pytorch.callbacks import Callback, ModelCheckpoint\n"
+    )
+    assert (tmp_path / "tools/run.py").read_text().startswith("import lightning.pytorch as pl\n")
+    assert projects.check(tmp_path, "LM506").diagnostics == []
+
+
+def test_one_place_that_cannot_be_renamed_keeps_all(tmp_path: Path) -> None:
+    patched = 'import pytorch_lightning\nprint("pytorch_lightning.callbacks.Callback")\n'
+    projects.written(tmp_path, {**MIXED, "tools/run.py": patched})
+    (tmp_path / "pyproject.toml").write_text("")
+    projects.fix(tmp_path, "LM506")
+    assert (tmp_path / "pkg/watch.py").read_text() == MIXED["pkg/watch.py"]
+
+
+def test_roots_apart_or_by_choice_are_no_mixture(tmp_path: Path) -> None:
+    either = """
+    try:
+        import lightning.pytorch as pl
+    except ImportError:
+        import pytorch_lightning as pl
+    """
+    scripts = {
+        "a/run.py": "import lightning.pytorch as pl\n",
+        "b/run.py": "import pytorch_lightning\n",
+    }
+    fabric = "from lightning.fabric import seed_everything\nimport pytorch_lightning as pl\n"
+    projects.written(tmp_path, {**scripts, "c/run.py": either, "d/run.py": fabric})
+    assert projects.check(tmp_path, "LM506").diagnostics == []
+
+
+def test_the_table_is_true_of_what_is_installed() -> None:
+    import importlib
+    import inspect
+
+    pl = pytest.importorskip("lightning.pytorch")
+    from lightning.pytorch import callbacks, loggers
+
+    def there(dotted: str) -> bool:
+        parts = dotted.split(".")
+        for end in range(len(parts), 0, -1):
+            try:
+                found = importlib.import_module(".".join(parts[:end]))
+            except ImportError:
+                continue
+            for part in parts[end:]:
+                if not hasattr(found, part):
+                    return False
+                found = getattr(found, part)
+            return True
+        return False
+
+    wrong: list[str] = []
+    for row in facts.rows("lightning_changes"):
+        change = facts.Change(**row)
+        if change.kind in ("class", "function", "module"):
+            if there(f"lightning.pytorch.{change.old}"):
+                wrong.append(f"{change.old} is still there")
+            new = change.new.replace("pl.", "lightning.pytorch.", 1)
+            if change.new.startswith("fabric."):
+                new = f"lightning.{change.new}"
+            if change.new and not there(new):
+                wrong.append(f"{change.new} is not there")
+        elif change.kind == "argument" and change.consequence == "crash":
+            owner = change.owner
+            found = pl.Trainer if owner.startswith("Trainer") else None
+            found = found or getattr(callbacks, owner, None) or getattr(loggers, owner, None)
+            if "." in owner:
+                found = getattr(pl.Trainer, owner.partition(".")[2])
+            if found is not None and change.member in inspect.signature(found).parameters:
+                wrong.append(f"{change.old} is still taken")
+        elif change.kind in ("attribute", "method", "argparse"):
+            found = getattr(pl, change.owner, None) or getattr(callbacks, change.owner)
+            if hasattr(found, change.member):
+                wrong.append(f"{change.old} is still there")
+    assert wrong == []
