@@ -127,6 +127,19 @@ def test_an_overlay_is_built_edited_pruned_and_reused_offline(index: Index, tmp_
     assert _left(tmp_path) == [folder.name]
 
 
+def test_what_runs_is_what_the_edit_left(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    folder = references.overlay(REFERENCE)
+    told = subprocess.run(
+        [sys.executable, "-c", "import oldlight"],
+        env={**os.environ, "PYTHONPATH": os.fspath(folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    ).stderr
+    assert "cannot import name 'inf'" in told
+
+
 def test_an_overlay_that_was_compiled_since_is_whole(index: Index) -> None:
     folder = references.overlay(REFERENCE)
     (folder / "oldlight/deep/__pycache__").mkdir(exist_ok=True)

@@ -32,6 +32,8 @@ Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) while an overlay is built."""
 
 _MANIFEST = "overlay.json"
+_COMPILED = ("compileall", "-qq", "--invalidation-mode", "checked-hash")
+"""How the modules are compiled; part of what an overlay is."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ def is_built(reference: Reference, python: str = sys.executable) -> bool:
 
 
 def _overlay_path(reference: Reference, of: Interpreter) -> Path:
-    content = [pins(reference), repr(edits(reference)), repr(reference.remove)]
+    content = [pins(reference), repr(edits(reference)), repr(reference.remove), *_COMPILED]
     digest = hashlib.sha256("\0".join(content).encode()).hexdigest()[:12]
     return references_folder() / f"{reference.name}-{of.tag}-{digest}"
 
@@ -345,6 +347,7 @@ def _build(reference: Reference, of: Interpreter, folder: Path, progress: Progre
                     f"please report this"
                 )
             path.write_bytes(data.replace(old, new))
+        _compile(built, of)
         seal = {"reference": reference.name, "python": of.tag, "files": _sealed(built)}
         (built / _MANIFEST).write_text(json.dumps(seal, indent=1), encoding="utf-8")
         if folder.exists():
@@ -363,7 +366,7 @@ def _install(
     steps: int,
 ) -> None:
     command = [of.path, "-m", "pip", "install", "--no-deps", "--require-hashes"]
-    command += ["--only-binary", ":all:", "--target", os.fspath(target)]
+    command += ["--only-binary", ":all:", "--no-compile", "--target", os.fspath(target)]
     # pip tells only with -vv that an index did not answer.
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "-vv"]
     command += ["-r", os.fspath(requirements)]
@@ -395,6 +398,22 @@ def _install(
             raise
     if pip.returncode != 0:
         raise LintmetricsError(f"reference {reference.name}: {_reason(said, of)}")
+
+
+def _compile(folder: Path, of: Interpreter) -> None:
+    """Compile the modules as they are after the edits.
+
+    An edit may keep a file's size and happen in the second in which pip wrote the file, which is
+    all that Python compares by default: the hash of the source is what tells them apart.
+    """
+    # A template that is no module of this Python stays as it is: nobody imports it.
+    subprocess.run(
+        [of.path, "-m", *_COMPILED, os.fspath(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:
