@@ -298,8 +298,9 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
 def _near(word: str, words: Iterable[str]) -> str:
     import difflib
 
-    close = difflib.get_close_matches(word, list(words), 1, 0.5)
-    return close[0] if close else ""
+    close = difflib.get_close_matches(word, list(words), 3, 0.5)
+    # Among codes that differ in one digit alike, the one that the word begins with is meant.
+    return max(close, key=word.startswith, default="")
 
 
 def _check(values: Mapping[str, Any], where: str, prefix: str) -> None:

@@ -42,7 +42,8 @@ def site(values: Sequence[float], whole: float | None, **more: Any) -> dict[str,
 
 
 def metric(*sites: dict[str, Any], label: str = F1, **more: Any) -> dict[str, Any]:
-    return {"label": label, "object": False, "computed": {}, "whole": None, "sites": sites, **more}
+    told = {"label": label, "object": False, "computed": {}, "closed": {}, "whole": None}
+    return {**told, "sites": sites, **more}
 
 
 def seen(epoch: int = 0, stage: str = "validate", loader: int = 0, **more: Any) -> dict[str, Any]:
@@ -254,6 +255,24 @@ def test_a_number_that_is_no_mean_of_step_values_is_not_known() -> None:
     twice = {"a": STEPS, "b": [0.25, 1.0, 0.75, 0.5]}
     told = why_not("LM111", seen(returned=twice), logged=sum(STEPS) / 4)
     assert told == "it is the mean of several values of the steps, which differ"
+
+
+@pytest.mark.parametrize("code", ["LM101", "LM105", "LM106", "LM107"])
+def test_what_an_object_answered_behind_the_steps_leads_to_what_it_answers_of_one_pass(
+    code: str,
+) -> None:
+    held = metric(site([], 0.6), object=True, closed={"": 0.625})
+    assert settled(code, seen(metrics=[held]), logged=0.625).truths[0].value == 0.6
+    assert settled(code, seen(metrics=[held]), logged=62.5).truths[0].value == 60.0
+    told = why_not(code, seen(metrics=[held]), logged=0.7)
+    assert told.startswith("what is logged at the end of the epoch is no mean")
+
+
+def test_an_object_of_each_stage_answers_for_its_own() -> None:
+    mine = metric(site([], 0.6), object=True, closed={"": 0.625})
+    other = metric(site([], 0.4), object=True, closed={"": 0.5})
+    found = settled("LM106", seen(metrics=[other, mine]), logged=0.625)
+    assert found.truths[0].value == 0.6
 
 
 def test_a_mean_object_is_weighed_by_what_it_was_given() -> None:

@@ -28,7 +28,10 @@ from lintmetrics.verify.record import Record
 VARIABLE = "LINTMETRICS_TRUTH"
 """The environment variable that tells the recorder what to gather."""
 
-CODES = frozenset({"LM101", "LM102", "LM103", "LM104", "LM111", "LM112", "LM113", "LM114"})
+_METRICS = frozenset({"LM101", "LM102", "LM103", "LM105", "LM106", "LM107"})
+"""Those whose number is what a metric answers for the whole pass."""
+
+CODES = _METRICS | {"LM104", "LM111", "LM112", "LM113", "LM114"}
 """The rules whose findings speak of wrong numbers that have a true one."""
 
 TOLERANCE = Tolerance(
@@ -123,7 +126,6 @@ def settle(record: Record, key: str) -> Settled:
     return _mean_truth(passes)
 
 
-_METRICS = frozenset({"LM101", "LM102", "LM103"})
 _LOADER = re.compile(r"/dataloader_idx_(\d+)$")
 
 
@@ -396,6 +398,8 @@ def _explaining(one: _Pass) -> Iterator[_Answer]:
             yield _Answer((metric["label"], "object"), metric["label"], True, (), whole, "")
         return
     logged = one.in_steps
+    if logged is None:
+        yield from _closing(one)
     for answer in _answers(one.line):
         for factor in (1.0, 100.0):
             series = [None if v is None else v * factor for v in answer.series]
@@ -406,6 +410,22 @@ def _explaining(one: _Pass) -> Iterator[_Answer]:
                 explains = one.logged is None or one.averages(series)
             if explains:
                 yield replace(answer, name=(*answer.name, factor), factor=factor)
+
+
+def _closing(one: _Pass) -> Iterator[_Answer]:
+    """Yield what objects that were computed behind the steps must have answered."""
+    counts: Counter[str] = Counter()
+    for metric in one.line["metrics"]:
+        label = metric["label"]
+        counts[label] += 1
+        whole = metric["whole"] or (metric["sites"][0]["whole"] if metric["sites"] else None)
+        if not whole:
+            continue
+        for path, value in metric["closed"].items():
+            for factor in (1.0, 100.0):
+                if one.logged is None or (value is not None and _near(value * factor, one.logged)):
+                    name = (label, counts[label], "closed", path, factor)
+                    yield _Answer(name, label, True, (), whole, path, factor)
 
 
 def _alike(one: Sequence[float | None], other: Sequence[float | None]) -> bool:

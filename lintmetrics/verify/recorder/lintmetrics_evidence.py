@@ -47,7 +47,7 @@ STORED = 2**30
 
 _LIBRARIES = ("torch", "torchmetrics", "pytorch_lightning", "lightning", "sklearn", "scipy")
 _BATCH_HOOKS = ("_step", "_step_end", "_batch_start", "_batch_end")
-_METRIC_CODES = frozenset({"LM101", "LM102", "LM103", "LM114"})
+_METRIC_CODES = frozenset({"LM101", "LM102", "LM103", "LM105", "LM106", "LM107", "LM114"})
 _MEAN_CODES = frozenset({"LM104", "LM111"})
 _SCALARS = (bool, int, float, str, type(None))
 _LEAVES = 200
@@ -87,6 +87,7 @@ class _Metric:
         self.is_object = is_object
         self.sites: dict[tuple[str, int, int], _Site] = {}
         self.computed: dict[int, Any] = {}
+        self.closed: dict[str, Any] = {}
         self.template: Any = None
         self.reason = ""
         self.bytes = 0
@@ -587,6 +588,14 @@ def _computed(target: Any, label: str, answer: Any) -> None:
     metric.computed[len(gathered.steps) - 1] = dict(_numbers_in(answer))
 
 
+@recorder._guarded  # type: ignore[untyped-decorator]
+def _closed(target: Any, answer: Any) -> None:
+    """An object was computed outside the steps: that speaks of every pass that has fed it."""
+    for gathered in _EVIDENCE.passes.values():
+        if id(target) in gathered.metrics:
+            gathered.metrics[id(target)].closed = dict(_numbers_in(answer))
+
+
 def _bytes(value: Any, depth: int = 0) -> int:
     if recorder._is_tensor(value):
         return int(value.numel() * value.element_size())
@@ -621,8 +630,9 @@ def _told(metric: _Metric, steps: int, world: int) -> dict[str, Any]:
 
     ``sites``: for each place its ``place``, ``nth``, whether it was ``asked`` for, ``answers`` by
     the number's place in the answer, ``first`` argument where it is a number, and the ``whole``.
-    ``computed``: what ``compute()`` of an object answered in the steps. ``whole``: of all calls
-    of an object together, where there are several sites.
+    ``computed``: what ``compute()`` of an object answered in the steps, ``closed``: what it
+    answered last behind them. ``whole``: of all calls of an object together, where there are
+    several sites.
     """
     sites = list(metric.sites.values())
     told: dict[str, Any] = {
@@ -630,6 +640,7 @@ def _told(metric: _Metric, steps: int, world: int) -> dict[str, Any]:
         "object": metric.is_object,
         "sites": [],
         "computed": _by_path(metric.computed, steps),
+        "closed": {path: _float(number) for path, number in metric.closed.items()},
         "whole": None,
     }
     for site in sites:
@@ -921,14 +932,17 @@ def _wrap_compute(original: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(wrapped)
         def method(*args: Any, **kwargs: Any) -> Any:
-            if _EVIDENCE.depth or not _EVIDENCE.in_batch() or _is_own(self):
+            if _EVIDENCE.depth or not _EVIDENCE.passes or _is_own(self):
                 return wrapped(*args, **kwargs)
             _EVIDENCE.depth += 1
             try:
                 answer = wrapped(*args, **kwargs)
             finally:
                 _EVIDENCE.depth -= 1
-            _computed(self, _label(self), answer)
+            if _EVIDENCE.in_batch():
+                _computed(self, _label(self), answer)
+            else:
+                _closed(self, answer)
             return answer
 
         return method
