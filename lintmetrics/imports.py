@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from lintmetrics.edits import CannotEdit, Edit, Editor
@@ -112,6 +112,15 @@ def left_unread(before: ast.Module, after: Module) -> tuple[Edit, ...]:
     return ()
 
 
+def _by_kind(name: str) -> tuple[int, str]:
+    """Return the place of a name where constants come first, then classes, then functions."""
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2), name.lower()
+
+
+_ORDERS: tuple[Callable[[str], tuple[int, str] | str], ...] = (_by_kind, str.lower)
+"""How names of one import are sorted; the first is what isort and Ruff do by default."""
+
+
 def joined(before: ast.Module, after: Module) -> tuple[Edit, ...]:
     """Return the edits that join one import that fixes added with another of the same module.
 
@@ -133,11 +142,11 @@ def joined(before: ast.Module, after: Module) -> tuple[Edit, ...]:
         if home is statement or not (added or ast.dump(home) not in written):
             continue
         names = [ast.unparse(alias) for alias in home.names]
-        in_order = names == sorted(names, key=str.lower)
+        order = next((key for key in _ORDERS if names == sorted(names, key=key)), None)
         names += [ast.unparse(alias) for alias in statement.names]
         names = list(dict.fromkeys(names))
-        if in_order:
-            names.sort(key=str.lower)
+        if order is not None:
+            names.sort(key=order)
         line = f"from {'.' * home.level}{home.module or ''} import {', '.join(names)}"
         if len(line) > _LINE_LENGTH:
             homes[origin] = statement
