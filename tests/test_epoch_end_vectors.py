@@ -71,6 +71,17 @@ def fixed(step: str, end: str, folder: Path) -> str:
             "v.mean()",
         ),
         ('return {"v": self.rate(p, y).item()}', 'np.mean([o["v"] for o in outputs])', "v"),
+        (
+            'return {"acc": torch.sort(p)[0]}',
+            'torch.tensor([o["acc"].mean() for o in outputs]).mean()',
+            "acc.mean()",
+        ),
+        # torch.tensor makes one number of each, or raises.
+        (
+            'acc = torch.dot(p, y)\nreturn {"acc": acc}',
+            'torch.tensor([o["acc"] for o in outputs]).mean()',
+            "acc",
+        ),
         # One number for each class, or nothing is known.
         (
             'return {"v": F.mse_loss(p, y, reduction="none").mean(0)}',
@@ -134,6 +145,31 @@ def test_what_may_be_no_tensor_and_no_number_stays(step: str, end: str, tmp_path
     hook = (tmp_path / "model.py").read_text().split("def on_validation_epoch_end", 1)[1]
     assert 'self.log("key"' in hook
     assert '"acc"] * o[' not in hook  # A list would be repeated.
+
+
+@pytest.mark.parametrize(
+    ("step", "end"),
+    [
+        ('return {"acc": self.rate(p, y)}', 'np.mean([o["acc"] for o in outputs])'),
+        ('return {"loss": self.rate(p, y)}', 'torch.tensor([o["loss"] for o in outputs]).mean()'),
+        (
+            'return {"loss": self.rate(p, y)}',
+            'torch.stack([o["loss"] for o in outputs]).sum() / len(outputs)',
+        ),
+        (
+            'iou = self.rate(p, y) / p.size(0)\n        return {"iou": iou}',
+            'np.mean([o["iou"] for o in outputs])',
+        ),
+    ],
+)
+def test_a_name_tells_what_a_value_is_about_and_not_that_it_is_one_number(
+    step: str, end: str, tmp_path: Path
+) -> None:
+    text = MODEL.replace("STEP", step).replace("END", f'self.log("key", {end})')
+    (tmp_path / "model.py").write_text(text)
+    projects.fix(tmp_path, "LM111", "LM201")
+    hook = (tmp_path / "model.py").read_text().split("def on_validation_epoch_end", 1)[1]
+    assert 'self.log("key"' in hook
 
 
 def test_a_mean_of_sums_is_no_mean_of_means(tmp_path: Path) -> None:

@@ -106,6 +106,67 @@ def test_where_the_mean_goes_does_not_matter(tmp_path: Path, use: str) -> None:
     assert len(found(tmp_path, _STEP, end)) == 1
 
 
+@pytest.mark.parametrize(
+    ("returned", "message", "keys"),
+    [
+        ('{"log": {"val_loss": avg}}', '"val_loss" gives', ["val_loss"]),
+        ('{"progress_bar": {"val_loss": avg}}', '"val_loss" gives', ["val_loss"]),
+        ('{"avg": avg, "log": {"val_loss": avg}}', '"val_loss" gives', ["val_loss", "avg"]),
+        ('{"log": {"a": avg, "b": avg}}', "avg gives", ["a", "b"]),
+        ('{"val_loss": avg}', '"val_loss", returned for callbacks alone, gives', ["val_loss"]),
+        ('{"a": avg, "b": avg}', "avg, returned for callbacks alone, gives", ["a", "b"]),
+        ("dict(log=dict(val_loss=avg, other=1.0))", '"val_loss" gives', ["val_loss"]),
+    ],
+)
+def test_what_lightning_once_took_from_a_returned_dict_is_named(
+    tmp_path: Path, returned: str, message: str, keys: list[str]
+) -> None:
+    end = f"""
+    def validation_epoch_end(self, outputs):
+        avg = torch.stack([o["loss"] for o in outputs]).mean()
+        return {returned}
+    """
+    (finding,) = found(tmp_path, _STEP, end)
+    assert finding.message.startswith(f"{message} every batch one vote")
+    assert finding.keys == tuple(("val", key) for key in keys)
+
+
+def test_a_logged_key_is_all_that_is_named(tmp_path: Path) -> None:
+    end = """
+    def validation_epoch_end(self, outputs):
+        avg = torch.stack([o["loss"] for o in outputs]).mean()
+        self.log("val_loss", avg)
+        return {"avg": avg}
+    """
+    (finding,) = found(tmp_path, _STEP, end)
+    assert finding.message.startswith('"val_loss" gives every batch one vote')
+    assert finding.keys == (("val", "val_loss"),)
+
+
+_KEPT_STEP = """
+def validation_step(self, batch, batch_idx):
+    x, y = batch
+    self.losses.append(F.mse_loss(self.net(x), y))
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'avg = torch.stack(self.losses).mean()\nreturn {"val_loss": avg}',
+        'return {"val_loss": torch.stack(self.losses).mean()}',
+    ],
+)
+def test_what_a_hook_of_today_returns_reaches_nobody(tmp_path: Path, body: str) -> None:
+    end = "def on_validation_epoch_end(self):\n" + indent(body, "    ")
+    assert not found(tmp_path, _KEPT_STEP, end)
+    asking = """
+    def on_validation_end(self):
+        print(self.on_validation_epoch_end())
+    """
+    assert len(found(tmp_path, _KEPT_STEP, end, asking)) == 1
+
+
 def test_a_list_that_the_step_fills_is_step_output(tmp_path: Path) -> None:
     step = """
     def validation_step(self, batch, batch_idx):

@@ -558,6 +558,29 @@ _BLOCKED = {
         model(step('self.log("k", self.m["f1"](p, y))'), init=f'self.m = {{"f1": {_F1}}}'),
         "plain dict",
     ),
+    "spread into a dict": (
+        model(
+            step('f = {"f": self.f1(p, y)}\nself.log_dict({**f, "n": 1.0})'),
+            init=f"self.f1 = {_F1}",
+        ),
+        "takes in another dict at line",
+    ),
+    "made by a method": (
+        model(
+            step('d = self.pick({"f": self.f1(p, y)})\nself.log_dict(d)'),
+            "def pick(self, found):\n    return found",
+            init=f"self.f1 = {_F1}",
+        ),
+        'is `self.pick({"f": self.f1(p, y)})` at line',
+    ),
+    "of a callback": (
+        "import lightning.pytorch as pl\nimport torchmetrics\n\n\n"
+        "class Score(pl.Callback):\n"
+        f"    def __init__(self):\n        self.f1 = {_F1}\n\n"
+        "    def on_test_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):\n"
+        '        self.log("f1", self.f1(outputs, batch))\n',
+        "Score is a callback, and Lightning finds no Metric object that one holds",
+    ),
     "reset elsewhere": (
         model(
             step('self.log("k", self.f1(p, y))'),

@@ -9,10 +9,7 @@ from dataclasses import replace
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
-from lintmetrics.edits import (
-    CannotEdit,
-    is_docstring,
-)
+from lintmetrics.edits import CannotEdit, FunctionNode, is_docstring
 from lintmetrics.model import attribute_names, batches, hooks
 from lintmetrics.model.creation import Place, first_fitting
 from lintmetrics.model.epoch_hooks import (
@@ -30,28 +27,27 @@ from lintmetrics.model.epoch_hooks import (
 from lintmetrics.model.epoch_reductions import Logged, Reader, Reading
 from lintmetrics.model.epoch_terms import Term
 from lintmetrics.model.flow import LightningClass
-from lintmetrics.model.hook_effects import BATCH_VALUE, BatchMean
+from lintmetrics.model.hook_effects import BatchMean
 from lintmetrics.model.hook_removal import HookRemoval
 from lintmetrics.model.object_equivalents import MetricObject, as_integers, object_for
 from lintmetrics.model.step_outputs import (
+    assignments,
     dataloader_parameter,
 )
 from lintmetrics.model.step_side import StepSource, bare, reads
 from lintmetrics.model.values import (
-    Elements,
     Form,
     Map,
     Metric,
-    Number,
-    Seq,
     numbers,
-    options,
 )
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
 
 _SANITY = ("sanity_checking", "running_sanity_check")
+# These make one number of each tensor that they are given in a list.
+_OF_ONE_ELEMENT = ("torch.tensor", "torch.as_tensor", "torch.FloatTensor", "torch.Tensor")
 # A running total of vectors is a vector, and self.log took none of them in Lightning 1 either.
 _OF_ONE_NUMBER = ("sum", "first", "statistics.mean", "statistics.fmean")
 
@@ -547,18 +543,14 @@ class _Move(HookRemoval):
         if term.by in ("torch.stack", "torch.vstack"):
             return True
         shown = self.shown(term.column, source)
-        ends = bare(shown)[1] if shown is not None else []
-        if set(ends) & {"numpy", "cpu", "detach"} and "tolist" not in ends and _is_mean(term.by):
+        inner, ends = bare(shown) if shown is not None else (None, [])
+        is_array = bool(set(ends) & {"numpy", "cpu", "detach"}) and "tolist" not in ends
+        if inner is not None and not is_array:
+            is_array = not ends and _is_of_torch(self.module, source.step, inner)
+        if is_array and "numpy" not in ends and term.by in _OF_ONE_ELEMENT:
+            return False  # A tensor of more elements would have raised there.
+        if is_array and _is_mean(term.by):
             return True
-        named = [str(p) for path in term.column.paths for p in path]
-        named += [self._key_text(item), ast.unparse(shown) if shown else ""]
-        plain = all(
-            not isinstance(option, (Seq, Map, Elements))
-            and not (isinstance(option, Number) and option.form in (Form.FLAGS, Form.OTHER))
-            for option in options(self.value_of(term.column, source))
-        )
-        if plain and "tolist" not in ends and any(BATCH_VALUE.search(name) for name in named):
-            return False
         line = getattr(term.node, "lineno", self.hook.lineno)
         raise CannotEdit(
             f"whether a batch gives one number to the mean at line {line} cannot be told; log the "
@@ -651,6 +643,15 @@ def _alive(statements: list[ast.stmt], reading: Reading) -> list[ast.stmt]:
                 left = others
                 changed = True
     return left
+
+
+def _is_of_torch(module: Module, function: FunctionNode, value: ast.expr) -> bool:
+    """Tell whether a function of torch makes a value, which then is a tensor."""
+    made = assignments(function, value.id) if isinstance(value, ast.Name) else [value]
+    return bool(made) and all(
+        isinstance(one, ast.Call) and (module.qualified(one.func) or "").startswith("torch.")
+        for one in made
+    )
 
 
 def _binds(node: ast.AST, name: str) -> bool:

@@ -74,6 +74,11 @@ class LogCall:
         return isinstance(self.node.func, ast.Attribute) and self.node.func.attr == "log_dict"
 
     @property
+    def is_of_callback(self) -> bool:
+        """Whether a callback logs it, whose Metric objects Lightning does not find."""
+        return self.cls.is_kind("Callback") and not self.cls.is_kind("LightningModule")
+
+    @property
     def key(self) -> str:
         """The key as the user would recognise it."""
         keys = list(dict.fromkeys(c.key for c in self.contexts if c.key))

@@ -113,6 +113,11 @@ class LoggedValue:
             CannotEdit: it is no LightningModule, so that an object has nowhere to live.
         """
         owner = self.module.enclosing_class(self.made)
+        if owner is not None and owner.is_kind("Callback") and not owner.is_lightning:
+            raise CannotEdit(
+                f"{owner.node.name} is a callback, and Lightning finds no Metric object that one "
+                "holds; log what it computes, and reset it, where the epoch ends"
+            )
         if owner is None or not owner.is_lightning:
             raise CannotEdit(f"the value at line {self.made.lineno} is made in no LightningModule")
         whole = owner.is_kind("LightningModule") or "configure_optimizers" in owner.methods
@@ -632,9 +637,12 @@ def _written(
                     return item, key
     elif dictionary is not None and peeled(module, dictionary) is made:
         return dictionary, None
+    place = dictionary if dictionary is not None else call.node
+    spread = [k for k in getattr(place, "keys", ()) if k is None]
+    how = "takes in another dict" if spread else f"is `{_short(module, place)}`"
     raise CannotEdit(
-        f"the dict logged at line {call.node.lineno} is put together elsewhere; write the metric "
-        "into it by name, or log it on its own"
+        f"the dict that line {call.node.lineno} logs {how} at line {place.lineno}, so the value "
+        f"that line {made.lineno} makes has no key there; log it on its own"
     )
 
 

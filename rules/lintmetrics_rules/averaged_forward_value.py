@@ -60,11 +60,16 @@ class AveragedForwardValue(Rule):
                 continue
             name = call.name_of(origin)
             module, node = call.place(origin)
+            if call.is_of_callback:
+                # Lightning finds no object that a callback holds, and raises (lightning 2.6.6).
+                help = f"update {name} here; log {name}.compute() and reset it at the epoch's end"
+            else:
+                help = f"call {name} in the step and log the object itself in place of its answer"
             yield Finding(
                 call,
                 f"{call.key_in(ways)} is the mean of what {name} answers on each batch, not its "
                 "value on the epoch",
-                help=f"call {name} in the step and log the object itself in place of its answer",
+                help=help,
                 node=node,
                 module=module,
                 detail=origin,

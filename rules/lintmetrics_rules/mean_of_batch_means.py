@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from lintmetrics.model import hooks
 from lintmetrics.model.batches import one_sample_per_batch
+from lintmetrics.model.epoch_hooks import loads, references
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.hook_effects import BatchMean
-from lintmetrics.model.values import Number, numbers
+from lintmetrics.model.returned_logs import KEYS
+from lintmetrics.model.values import UNKNOWN, Map, Number, Value, numbers, options
 from lintmetrics.rule import Consequence, Finding, Rule
 
 
@@ -75,13 +77,22 @@ class MeanOfBatchMeans(Rule):
                 continue  # The metric cannot be averaged at all; that is the finding.
             keys = list(dict.fromkeys(key for key, _ in logged if key))
             label = f'"{keys[0]}"' if len(keys) == 1 else _called(mean)
+            if not logged and mean.hook not in hooks.EPOCH_END:
+                if _is_only_returned(mean):
+                    continue  # Nobody looks at what a hook of today returns.
+            elif not logged:
+                shown, handed = _returned(model, mean)
+                named = shown or handed
+                label = f'"{named[0]}"' if len(named) == 1 else label
+                label += "" if shown or not handed else ", returned for callbacks alone,"
+                keys = [*shown, *handed]
             step = next(
                 (s for s, stage in hooks.STEPS.items() if stage == hooks.stage_of(mean.hook)), ""
             )
             yield Finding(
                 model,
                 f"{label} gives every batch one vote, so a short last one weighs as a full one",
-                help=_help(step or "the step", keys, label),
+                help=_help(step or "the step", keys, label.partition(",")[0]),
                 node=mean.node,
                 module=mean.module,
                 detail=mean,
@@ -115,6 +126,56 @@ def _logged(model: LightningClass, mean: BatchMean) -> list[tuple[str | None, Nu
         for number in numbers(context.value)
         if any(origin.node is mean.origin.node for origin in number.origins)
     ]
+
+
+def _returned(model: LightningClass, mean: BatchMean) -> tuple[list[str], list[str]]:
+    """Return the keys under which Lightning before 1.3 took a mean from what a hook returned.
+
+    Those of ``log`` and ``progress_bar`` come first. What stood beside them went to callbacks, such
+    as one that stops early, and to no logger (executed on 1.0.8 and 1.2.10).
+    """
+    shown: dict[str, None] = {}
+    handed: dict[str, None] = {}
+    for option in options(model.returned.get(mean.hook, UNKNOWN)):
+        for key, value in option.items if isinstance(option, Map) else ():
+            if key not in KEYS:
+                if _is_of(value, mean):
+                    handed[key] = None
+                continue
+            for inner in options(value):
+                entries = inner.items if isinstance(inner, Map) else ()
+                shown.update((name, None) for name, held in entries if _is_of(held, mean))
+    return list(shown), list(handed)
+
+
+def _is_only_returned(mean: BatchMean) -> bool:
+    """Tell whether a method does nothing with a mean but return it."""
+    function, statement = mean.function, mean.module.statement(mean.node)
+    if function is None or function.name != mean.hook or _is_asked(mean):
+        return False
+    if isinstance(statement, ast.Return):
+        return True
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return False
+    target = statement.targets[0]
+    if not isinstance(target, ast.Name) or statement.value is not mean.node:
+        return False
+    reads = loads(function, target.id)
+    return all(isinstance(mean.module.statement(read), ast.Return) for read in reads)
+
+
+def _is_asked(mean: BatchMean) -> bool:
+    """Tell whether other code of the project calls the hook and does something with its answer."""
+    return any(
+        not isinstance(found.module.parent(found.call or found.node), (ast.Expr, ast.Return))
+        for found in references(mean.module.project, mean.hook)
+    )
+
+
+def _is_of(value: Value, mean: BatchMean) -> bool:
+    return any(
+        origin.node is mean.origin.node for number in numbers(value) for origin in number.origins
+    )
 
 
 def _metric_is_reported(number: Number) -> bool:
