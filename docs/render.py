@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lintmetrics import packs
 from lintmetrics.commands.explain import record
+from lintmetrics.releases import LIBRARIES
 from lintmetrics.report.text import CONSEQUENCES
 from lintmetrics.rule import Rule
 
@@ -54,8 +55,15 @@ def page(rule: Rule) -> str:
             "",
             f"Source: {rule.source}.",
             "",
+            *(since(rule) if rule.since else []),
         ]
     )
+
+
+def since(rule: Rule) -> list[str]:
+    """Return the line that says for which targets a rule is silent."""
+    library, _, release = rule.since.partition(" ")
+    return [f"Silent where the target is older than {LIBRARIES[library]} {release}.", ""]
 
 
 def index(rules: list[Rule]) -> str:

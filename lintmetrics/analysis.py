@@ -19,6 +19,7 @@ from lintmetrics.edits import CannotEdit
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.log_calls import LogCall
 from lintmetrics.project import CallSite, ClassInfo, Module
+from lintmetrics.releases import missing
 from lintmetrics.rule import Finding, Rule
 
 # A message about a number begins with its key, or with several.
@@ -171,6 +172,10 @@ def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[list[tuple[F
     found: list[tuple[Fix, str]] = []
     reasons: list[str] = []
     for codemod in packs.codemods().get(rule.code, ()):
+        lacking = missing(codemod.since, settings.targets)
+        if lacking:
+            reasons.append(f"its fix writes what {lacking} brought, and the target is older")
+            continue
         try:
             planned = codemod.plan(finding, settings)
         except CannotEdit as error:

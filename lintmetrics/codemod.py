@@ -56,6 +56,9 @@ class Codemod:
     codes: ClassVar[tuple[str, ...]]
     priority: ClassVar[int] = 0
     """The codemod with the highest priority whose plan is not blocked writes the fix."""
+    since: ClassVar[str] = ""
+    """The release that brought what it writes, such as ``"lightning 1.5"``; not for older targets.
+    """
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Return the edits for one finding, or what blocks them."""

@@ -9,11 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lintmetrics.errors import LintmetricsError
+from lintmetrics.releases import LIBRARIES, NEWEST
+
+if TYPE_CHECKING:
+    from lintmetrics.pins import Pin
 
 STYLES = ("auto", "torchmetrics", "outputs")
+TARGETS = {
+    "lightning": "lightning",
+    "pytorch-lightning": "lightning",
+    "pytorch_lightning": "lightning",
+    "torchmetrics": "torchmetrics",
+}
+"""What a target may be called, with the library that it is for."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,8 @@ class Settings:
         style: ``"auto"``, ``"torchmetrics"`` or ``"outputs"``.
         target_lightning: version the code must run on, such as ``"2.6"``; newest when empty.
         target_torchmetrics: the same for TorchMetrics.
+        pinned_at: library to the place that pins what became its target, such as
+            ``requirements.txt:3``.
         root: the directory that the patterns are relative to; the working directory when empty.
         origin: the file that the settings were read from; empty when there is none.
     """
@@ -41,8 +54,14 @@ class Settings:
     style: str = "auto"
     target_lightning: str = ""
     target_torchmetrics: str = ""
+    pinned_at: dict[str, str] = field(default_factory=dict)
     root: str = ""
     origin: str = ""
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The target of each library, by its name; empty for the newest release."""
+        return {"lightning": self.target_lightning, "torchmetrics": self.target_torchmetrics}
 
     def ignored_at(self, path: str) -> tuple[str, ...]:
         """Return the selectors that ``per_file_ignores`` leave out for one file."""
@@ -73,6 +92,7 @@ class CommandLine:
         extend_select: adds to the selection.
         ignore: adds to the ignores.
         style: as in ``Settings``.
+        target: ``LIBRARY=VERSION`` items.
         config: paths of a config file and ``KEY=VALUE`` settings, in TOML.
         isolated: read no config file.
     """
@@ -81,6 +101,7 @@ class CommandLine:
     extend_select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     style: str | None = None
+    target: tuple[str, ...] = ()
     config: tuple[str, ...] = ()
     isolated: bool = False
 
@@ -91,6 +112,8 @@ class Configuration:
     def __init__(self, command_line: CommandLine | None = None) -> None:
         self._command_line = command_line or CommandLine()
         self._by_directory: dict[str, Settings] = {}
+        self._judged: dict[str, Settings] = {}
+        self._pins: dict[str, dict[str, Pin]] = {}
         self._fixed: Settings | None = None
         line = self._command_line
         paths = [item for item in line.config if not _is_setting(item)]
@@ -106,8 +129,9 @@ class Configuration:
         check_selectors(line.select, "--select")
         check_selectors(line.extend_select, "--extend-select")
         check_selectors(line.ignore, "--ignore")
+        self._targets = targets_of(line.target)
         if line.isolated:
-            self._fixed = self._finished(Settings(root=os.getcwd()))
+            self._fixed = _without_newest(self._finished(Settings(root=os.getcwd())))
         elif paths:
             self._fixed = self._finished(self._explicit(paths[0]))
 
@@ -117,13 +141,45 @@ class Configuration:
         Raises:
             ConfigError: the config file is broken.
         """
-        if self._fixed is not None:
+        if self._fixed is not None and self._command_line.isolated:
             return self._fixed
         path = os.path.abspath(os.fspath(path))
-        known = self._by_directory.get(path)
-        if known is not None:
-            return known
-        return self._in_directory(path if os.path.isdir(path) else os.path.dirname(path))
+        known = self._judged.get(path)
+        if known is None:
+            directory = path if os.path.isdir(path) else os.path.dirname(path)
+            known = self._judged.get(directory)
+            if known is None:
+                settings = self._fixed or self._in_directory(directory)
+                known = self._judged[directory] = self._with_targets(settings, directory)
+        return known
+
+    def _with_targets(self, settings: Settings, directory: str) -> Settings:
+        """Return settings with the targets that the project's metadata pins, where none is said."""
+        if all(settings.targets.values()):
+            return _without_newest(settings)
+        from lintmetrics.pins import targets
+
+        pinned = targets(self._pinned(directory))
+        given: dict[str, Any] = {}
+        places: dict[str, str] = {}
+        for library, said in settings.targets.items():
+            if not said and library in pinned:
+                given[f"target_{library}"] = pinned[library].version
+                places[library] = pinned[library].place
+        return _without_newest(replace(settings, **given, pinned_at=places))
+
+    def _pinned(self, directory: str) -> dict[str, Pin]:
+        """Return the nearest pin of each library, in a directory and those above of a project."""
+        from lintmetrics.pins import pins_in
+
+        known = self._pins.get(directory)
+        if known is None:
+            known = pins_in(directory)
+            above = os.path.dirname(directory)
+            if above != directory and not os.path.exists(os.path.join(directory, ".git")):
+                known = {**self._pinned(above), **known}
+            self._pins[directory] = known
+        return known
 
     def _in_directory(self, directory: str) -> Settings:
         passed: list[str] = []
@@ -177,7 +233,36 @@ class Configuration:
             settings = replace(settings, ignore=(*settings.ignore, *line.ignore))
         if line.style:
             settings = replace(settings, style=line.style)
-        return settings
+        said: dict[str, Any] = {
+            f"target_{library}": version for library, version in self._targets.items()
+        }
+        return replace(settings, **said) if said else settings
+
+
+def targets_of(items: Iterable[str]) -> dict[str, str]:
+    """Return the versions that ``LIBRARY=VERSION`` items say, by library.
+
+    Raises:
+        ConfigError: an item says none.
+    """
+    found: dict[str, str] = {}
+    for item in items:
+        name, _, version = item.partition("=")
+        library = TARGETS.get(name, "")
+        if not library:
+            near = _near(name, TARGETS) or "lightning or torchmetrics"
+            raise ConfigError(f"--target: unknown library {name!r}; did you mean {near}?")
+        if not version or not _version(version):
+            raise ConfigError(f"--target {item}: say a version, as in {library}=2.0, or {NEWEST}")
+        found[library] = version
+    return found
+
+
+def _without_newest(settings: Settings) -> Settings:
+    """Return settings with no target where the newest release is asked for by name."""
+    newest = [library for library, version in settings.targets.items() if version == NEWEST]
+    given: dict[str, Any] = {f"target_{library}": "" for library in newest}
+    return replace(settings, **given) if given else settings
 
 
 def _is_setting(item: str) -> bool:
@@ -273,8 +358,9 @@ def _lists(value: Any) -> bool:
 
 
 def _version(value: Any) -> bool:
-    return isinstance(value, str) and all(
-        part.isdigit() for part in (value or "0").removesuffix(".*").split(".")
+    return isinstance(value, str) and (
+        value == NEWEST
+        or all(part.isdigit() for part in (value or "0").removesuffix(".*").split("."))
     )
 
 
@@ -315,8 +401,8 @@ def _check(values: Mapping[str, Any], where: str, prefix: str) -> None:
             raise ConfigError(f"{where}: {prefix}{key} must be {wanted}, not {value!r}")
     target = values.get("target", {})
     for key, value in target.items():
-        if key not in ("lightning", "torchmetrics"):
-            near = _near(key, ("lightning", "torchmetrics")) or "lightning or torchmetrics"
+        if key not in LIBRARIES:
+            near = _near(key, LIBRARIES) or "lightning or torchmetrics"
             raise ConfigError(f"{where}: unknown key {prefix}target.{key}; did you mean {near}?")
         if not _version(value):
             raise ConfigError(
@@ -389,8 +475,11 @@ def shown_settings(settings: Settings) -> str:
     for key in ("select", "ignore", "exclude", "lightning_bases"):
         value = json.dumps(list(getattr(settings, key)), ensure_ascii=False)
         lines.append(f"{key.replace('_', '-')} = {value}")
-    for key in ("style", "target_lightning", "target_torchmetrics"):
-        lines.append(f"{key.replace('_', '-')} = {json.dumps(getattr(settings, key))}")
+    lines.append(f"style = {json.dumps(settings.style)}")
+    for library, version in settings.targets.items():
+        place = settings.pinned_at.get(library)
+        remark = f"  # pinned at {place}" if place else ""
+        lines.append(f"target-{library} = {json.dumps(version or NEWEST)}{remark}")
     if settings.per_file_ignores:
         lines.append("\n[per-file-ignores]")
         for pattern, selectors in settings.per_file_ignores.items():

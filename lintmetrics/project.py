@@ -10,7 +10,7 @@ import ast
 import builtins
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -669,8 +669,8 @@ class Project:
         lightning_bases: dotted names, from the configuration, of LightningModules elsewhere.
         data: returns the bytes of a file that is not worth a parse yet, as ``read`` would read
             them; raises ``SourceError`` or ``OSError``.
-        target_lightning: the version that the code must run on, such as ``"2.6"``; empty for the
-            newest.
+        targets: the version of each library that the code must run on, such as ``"2.6"``; empty
+            for the newest.
     """
 
     def __init__(
@@ -680,14 +680,16 @@ class Project:
         root: str | None = None,
         lightning_bases: Iterable[str] = (),
         data: Callable[[str], bytes] = lambda path: Path(path).read_bytes(),
-        target_lightning: str = "",
+        targets: Mapping[str, str] | None = None,
     ) -> None:
         self._read = read
         self._data = data
         self._universe = universe
         self._root = root
         self.lightning_bases = frozenset(lightning_bases)
-        self.target_lightning = target_lightning
+        self.targets = {"lightning": "", "torchmetrics": "", **(targets or {})}
+        self.target_lightning = self.targets["lightning"]
+        self.target_torchmetrics = self.targets["torchmetrics"]
         self._modules: dict[str, Module | None] = {}
         self._found: dict[tuple[str, str, int], str | None] = {}
         self._directories: dict[str, frozenset[str]] = {}

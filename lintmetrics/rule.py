@@ -80,6 +80,8 @@ class Rule:
     """The shortest module that must be found."""
     good: ClassVar[str]
     """The same module as it is right, quiet under every rule."""
+    since: ClassVar[str] = ""
+    """The release from which on it holds, such as ``"lightning 2.0"``; silent for older targets."""
 
     def check(self, subject: Any) -> Iterator[Finding]:
         """Yield what is wrong with one model object."""

@@ -14,6 +14,7 @@ from lintmetrics.codemod import Relation
 from lintmetrics.config import Settings
 from lintmetrics.diagnostics import Diagnostic, Failure, Report
 from lintmetrics.errors import SourceError
+from lintmetrics.releases import missing
 from lintmetrics.sources import (
     DiscoveredFile,
     decode,
@@ -97,8 +98,8 @@ class _Files:
         """Return a project that reads the files as they are now."""
         from lintmetrics.project import Project
 
-        bases, target = settings.lightning_bases, settings.target_lightning
-        return Project(self.read, self.universe, None, bases, self.data, target)
+        bases, targets = settings.lightning_bases, settings.targets
+        return Project(self.read, self.universe, None, bases, self.data, targets)
 
 
 def _root_of(path: str) -> str | None:
@@ -158,7 +159,11 @@ def _has_bases(files: _Files, paths: Sequence[str]) -> bool:
 def _codes(settings: Settings, path: str) -> frozenset[str]:
     from lintmetrics import packs
 
-    return packs.selected(settings.select, (*settings.ignore, *settings.ignored_at(path)))
+    chosen = packs.selected(settings.select, (*settings.ignore, *settings.ignored_at(path)))
+    if not any(settings.targets.values()):
+        return chosen
+    rules = packs.rules()
+    return frozenset(code for code in chosen if not missing(rules[code].since, settings.targets))
 
 
 _Result = tuple[str, list[Diagnostic], list[Failure]]
@@ -169,13 +174,13 @@ class _Analyst:
 
     def __init__(self, files: _Files) -> None:
         self._files = files
-        self._projects: dict[tuple[frozenset[str], str], Project] = {}
+        self._projects: dict[tuple[frozenset[str], tuple[str, ...]], Project] = {}
 
     def __call__(self, path: str) -> _Result:
         from lintmetrics.analysis import analyse
 
         settings = self._files.settings_for(path)
-        key = (frozenset(settings.lightning_bases), settings.target_lightning)
+        key = (frozenset(settings.lightning_bases), tuple(settings.targets.values()))
         project = self._projects.get(key)
         if project is None:
             project = self._projects[key] = self._files.project(settings)

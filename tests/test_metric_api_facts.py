@@ -21,6 +21,7 @@ TABLES = {
     "moves": (("old",), "kind first last status new remark source"),
     "gone_modules": (("old",), "first last new source"),
     "signatures": (("library", "name", "kind", "first"), "last parameters update source"),
+    "metric_introductions": (("name", "kind"), "since source"),
     "argument_changes": (("metric", "argument"), "until action new values text source"),
     "update_arguments": (("metric", "argument"), "until new relation text source"),
     "shifted_arguments": (("metric", "position"), "literal old until fixable text source"),

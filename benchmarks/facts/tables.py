@@ -35,6 +35,8 @@ RELEASES = (
 # Signatures of 1.x before 1.9 are left out: a call that 1.0 to 1.8 took has its task, and what
 # changed in it is a row of argument_changes.csv.
 SIGNATURES = (*(r for r in RELEASES if not r.startswith("tm-1.")), CURRENT)
+# Looked at besides, to say with which minor release a metric came.
+BETWEEN = ("tm-1.1.2", "tm-1.3.2", "tm-1.5.2", "tm-1.7.4")
 # What the releases import that is no longer there, or no longer there under that name.
 SHIMS = (("setuptools", "80.9.0"), ("future", "1.0.0"), ("pyDeprecate", "0.3.2"))
 SITECUSTOMIZE = """
@@ -231,6 +233,17 @@ def _of_release(modules: Modules) -> dict[tuple[str, str], tuple[str, str]]:
     return found
 
 
+def introductions(data: dict[str, Modules]) -> list[Row]:
+    """Return every metric of today with the minor release of TorchMetrics that brought it."""
+    releases = sorted((r for r in data if r.startswith("tm-")), key=version)
+    table = []
+    for name, kind in sorted(_of_release(data[CURRENT])):
+        first = next(r for r in releases if (name, kind) in _of_release(data[r]))
+        since = ".".join(str(part) for part in version(first)[:2])
+        table.append({"name": name, "kind": kind, "since": since})
+    return table
+
+
 # Arguments ----------------------------------------------------------------------------------------
 
 
@@ -333,11 +346,12 @@ def main() -> None:
     options = parser.parse_args()
     cache = options.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    data = {r: introspected(options.python, cache, r) for r in (*RELEASES, CURRENT)}
+    data = {r: introspected(options.python, cache, r) for r in (*RELEASES, *BETWEEN, CURRENT)}
     tables = {
         "moves": (("old",), moves(data, committed("moves"))),
         "gone_modules": (("old",), gone_modules(data, committed("gone_modules"))),
         "signatures": (("library", "name", "kind", "first"), signatures(data)),
+        "metric_introductions": (("name", "kind"), introductions(data)),
     }
     differ = False
     for table, (key, rows) in tables.items():

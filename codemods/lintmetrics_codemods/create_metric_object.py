@@ -21,6 +21,7 @@ from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.object_equivalents import MetricObject
+from lintmetrics.model.torchmetrics_versions import require
 from lintmetrics.model.values import Origin
 from lintmetrics.project import Module
 from lintmetrics.rule import Finding
@@ -151,6 +152,7 @@ def _dataloaders(value: LoggedValue, contexts: list[LogContext], step: str) -> i
 
 
 def _constructor(editor: Editor, module: Module, dotted: str, arguments: list[str]) -> str:
+    require(module.project, dotted, arguments)
     library, name = dotted.rsplit(".", 1)
     return f"{editor.add_import(module, library, name)}({', '.join(arguments)})"
 

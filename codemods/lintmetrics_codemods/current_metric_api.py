@@ -23,6 +23,7 @@ from lintmetrics.model.moved_names import (
     unit_of,
 )
 from lintmetrics.model.tensors import bindings
+from lintmetrics.model.torchmetrics_versions import require
 from lintmetrics.project import ImportedName, Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
@@ -34,6 +35,7 @@ class CurrentMetricApi(Codemod):
     """Moves an import with everything it binds, or one call, to TorchMetrics 1.9."""
 
     codes = ("LM301", "LM302", "LM303", "LM304", "LM305")
+    since = "torchmetrics 0.11"
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan an import with all that it binds, or one call as its part of that plan."""
@@ -120,6 +122,8 @@ class _Unit:
             for item, moved in unit.names:
                 if not moved.new and not self._is_resolved(item, moved):
                     return Blocked(_no_successor(moved))
+                if moved.new and not moved.is_module:
+                    require(self.module.project, moved.new)
             self._choose_names(unit)
         for one in unit.reads:
             blocked = self._read(one)
@@ -414,6 +418,7 @@ def _spelled(editor: Editor, module: Module, dotted: str, member: bool = False) 
         editor, module: where an import goes; ``dotted``: the name.
         member: import the name itself, not the package, where the name is free.
     """
+    require(module.project, dotted)
     known = module.local_name(dotted)
     if known is not None:
         return known

@@ -15,6 +15,7 @@ from lintmetrics.model.epoch_formulas import Formula, Part
 from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.logged_values import LoggedValue
 from lintmetrics.model.object_equivalents import MetricObject
+from lintmetrics.model.torchmetrics_versions import require
 from lintmetrics.model.trails import attribute_value
 from lintmetrics.model.values import Origin
 from lintmetrics.project import Module
@@ -215,6 +216,7 @@ class _Move:
         return f"{part.is_mean} {', '.join(part.feed)}"
 
     def _object(self, kind: str) -> str:
+        require(self.owner.module.project, kind)
         return f"{self.editor.add_import(self.owner.module, 'torchmetrics', kind)}()"
 
     def _free(self, base: str, stage: str, taken: set[str]) -> str:

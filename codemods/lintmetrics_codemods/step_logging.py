@@ -35,6 +35,7 @@ from lintmetrics.model.step_outputs import (
     dataloader_parameter,
 )
 from lintmetrics.model.step_side import StepSource, bare, reads
+from lintmetrics.model.torchmetrics_versions import require
 from lintmetrics.model.values import (
     Form,
     Map,
@@ -605,6 +606,7 @@ class _Move(HookRemoval):
         return name
 
     def _class(self, dotted: str) -> str:
+        require(self.module.project, dotted)
         owner, short = dotted.rsplit(".", 1)
         known = self.module.local_name(dotted)
         if known is not None:

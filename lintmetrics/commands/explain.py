@@ -65,6 +65,7 @@ def record(rule: Rule) -> dict[str, object]:
         "name": rule.name,
         "summary": rule.summary,
         "consequence": rule.consequence.value,
+        "since": rule.since,
         "explanation": inspect.cleandoc(type(rule).__doc__ or ""),
         "source": rule.source,
         "bad": rule.bad,
@@ -87,6 +88,7 @@ def page(rule: Rule) -> str:
         textwrap.indent(textwrap.dedent(rule.good).strip("\n"), "    "),
         f"Fixed by: {names}",
         f"Source: {rule.source}",
+        *([f"Silent for a target before: {rule.since}"] if rule.since else []),
         f"Suppress: # lintmetrics: ignore[{rule.code}] reason",
     ]
     return "\n\n".join(parts) + "\n"

@@ -16,6 +16,7 @@ from lintmetrics import config, sources
 from lintmetrics.codemod import Relation
 from lintmetrics.config import CommandLine, Configuration
 from lintmetrics.errors import LintmetricsError
+from lintmetrics.releases import LIBRARIES, NEWEST
 from lintmetrics.report import text, totals
 from lintmetrics.report.terminal import Paint, paint_for, tell, write, write_bytes
 
@@ -81,6 +82,14 @@ _OPTIONS = [
         type=click.Choice(config.STYLES),
         help="What epoch-end hooks become: metric objects, or a list of step outputs.",
     ),
+    click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="LIBRARY=VERSION …",
+        help="The lightning or torchmetrics to judge and write for: a version, or newest. "
+        "By default what the project pins.",
+    ),
     click.option("--preserve", is_flag=True, help="Only fixes that keep every logged number."),
     click.option("--unsafe-fixes", is_flag=True, help="Also fixes that assume what is not shown."),
     click.option(
@@ -120,6 +129,7 @@ class Options:
     output_file: str | None
     statistics: bool
     style: str | None
+    targets: tuple[str, ...]
     preserve: bool
     unsafe_fixes: bool
     configs: tuple[str, ...]
@@ -249,11 +259,27 @@ class Run:
             where = text.place(item.path, item.start)
             tell(f"{where}: {paint('error', 'not fixed')}: {item.code} {reason}")
         if not self.options.quiet:
+            for line in self._pinned():
+                tell(line)
             tell_unused = text.unused(report.unused_suppressions, paint)
             tell(
                 tell_unused
                 + totals.summary(report, self.options.relations, fixing, written, refused)
             )
+
+    def _pinned(self) -> Iterator[str]:
+        """Yield a line for each release that the project's metadata made the target."""
+        folders = {os.path.dirname(file.path) for file in self.files}
+        told: dict[str, None] = {}
+        for folder in sorted(folders):
+            settings = self.configuration.settings_for(folder)
+            for library, place in settings.pinned_at.items():
+                name = f"{LIBRARIES[library]} {settings.targets[library]}"
+                told[
+                    f"Judged for {name}, pinned at {place}; --target {library}={NEWEST} asks for "
+                    "what the newest release lacks"
+                ] = None
+        yield from told
 
     def exit_code(self, report: Report, pending: bool = False) -> int:
         """Return 2 when something could not be done, 1 when something is left, else 0."""
@@ -295,19 +321,39 @@ def _with_status(report: Report) -> list[tuple[str, Diagnostic]]:
     return sorted(groups, key=lambda group: group[1].sort_key)
 
 
+def _targets(
+    targets: tuple[str, ...], paths: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return all targets and what is left of the paths.
+
+    ``--target lightning=2.0 torchmetrics=1.2`` names two, and click hands the second one over as a
+    path.
+    """
+    said = [part for item in targets for part in item.replace(",", " ").split()]
+    more = [
+        path
+        for path in (paths if targets else ())
+        if path.partition("=")[0] in config.TARGETS and "=" in path and not os.path.exists(path)
+    ]
+    return (*said, *more), tuple(path for path in paths if path not in more)
+
+
 def start(options: Options) -> Run | None:
     """Read the settings and find the files; ``None`` when the user only wanted to see them."""
+    targets, paths = _targets(options.targets, options.paths)
     configuration = Configuration(
         CommandLine(
             select=options.select,
             extend_select=options.extend_select,
             ignore=options.ignore,
             style=options.style,
+            target=targets,
             config=options.configs,
             isolated=options.isolated,
         )
     )
-    paths = options.paths or (".",)
+    named = bool(paths)
+    paths = paths or (".",)
     if "-" in paths:
         if len(paths) > 1:
             raise click.UsageError("`-` reads standard input; name no other path with it")
@@ -327,8 +373,8 @@ def start(options: Options) -> Run | None:
         run.emit("".join(f"{file.shown}\n" for file in files))
     elif options.show_settings:
         first = files[0].path if files else os.getcwd()
-        target = first if options.paths in ((), ("-",)) else os.path.abspath(paths[0])
-        if not options.paths:
+        target = first if paths == ("-",) else os.path.abspath(paths[0])
+        if not named:
             target = os.getcwd()
         run.emit(config.shown_settings(configuration.settings_for(target)) + "\n")
     else:

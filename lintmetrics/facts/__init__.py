@@ -134,6 +134,12 @@ def gone_modules() -> dict[str, str]:
     return {row["old"]: row["new"] for row in rows("gone_modules")}
 
 
+@cache
+def end_of_module(name: str) -> str:
+    """Return the last release looked at that has a module which is gone; empty for no such."""
+    return next((row["last"] for row in rows("gone_modules") if row["old"] == name), "")
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a signature; ``default`` is source text, ``None`` for a required one."""
@@ -226,6 +232,15 @@ def _raw_signatures() -> dict[tuple[str, str, str], list[dict[str, str]]]:
 def signatures(library: str, name: str, kind: str) -> tuple[Signature, ...]:
     """Return the signatures of a metric in one library, oldest first."""
     return tuple(_signature(row) for row in _raw_signatures().get((library, name, kind), []))
+
+
+@cache
+def first_release(name: str) -> str:
+    """Return the release of TorchMetrics that brought a class or function; empty when not known."""
+    for row in rows("metric_introductions"):
+        if row["name"] == name:
+            return row["since"]
+    return ""
 
 
 def is_metric_name(name: str, kind: str) -> bool:

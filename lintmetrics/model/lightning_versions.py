@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from lintmetrics.facts import Change
 from lintmetrics.project import Project
+from lintmetrics.releases import reaches
 from lintmetrics.rule import Consequence
 
 
 def consequence(change: Change, project: Project) -> Consequence | None:
     """Return what the old way does on the target; ``None`` where it still is the way."""
-    target = _parts(project.target_lightning)
-    if not target:
+    target = project.target_lightning
+    if not target or (change.removed_in and reaches(target, change.removed_in)):
         return Consequence(change.consequence)
-    if change.removed_in and target >= _parts(change.removed_in):
-        return Consequence(change.consequence)
-    if change.deprecated_in and target >= _parts(change.deprecated_in):
+    if change.deprecated_in and reaches(target, change.deprecated_in):
         return Consequence.STALE
     return None
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def failing(change: Change, project: Project) -> str:

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from lintmetrics import facts
 from lintmetrics.facts import Move, ShiftedArgument, Signature
 from lintmetrics.model.tensors import constant
+from lintmetrics.model.torchmetrics_versions import is_past, move_of
 from lintmetrics.project import Module
 from lintmetrics.tree import subtree
 
 OLD_LIBRARY = "pytorch_lightning.metrics"
 LIBRARY = "torchmetrics"
 UNKNOWN = ...
+_GUESSED = "0.10"  # The last release that guessed the task.
 _STANDS_FOR = {"precision_recall": "precision"}  # Two functions of one signature take its place.
 
 # Whole families that are gone; what their calls looked like is beside the point.
@@ -174,7 +176,7 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
     if name.startswith(_WITHOUT_SUCCESSOR):
         return None
     short = name.rsplit(".", 1)[1]
-    move = facts.moves().get(name)
+    move = move_of(name, module.project)
     kind = kind_of(name)
     current = move.new.rsplit(".", 1)[1] if move is not None and move.new else short
     current = _STANDS_FOR.get(short, current)
@@ -203,6 +205,7 @@ def _read(module: Module, node: ast.Call, name: str) -> MetricCall | None:
         if argument.parameter is not None
         and _is_removed(argument.parameter, signature, current, short, kind, known)
         and (argument.is_keyword or is_gone or lacks_task or overflows)
+        and _is_past(module, current, argument.parameter)
     )
     shifted: list[tuple[Argument, ShiftedArgument]] = []
     if signature is not None and not is_gone and not lacks_task:
@@ -295,6 +298,8 @@ def _lacks_task(
     module: Module, node: ast.Call, signature: Signature | None, kind: str, is_gone: bool
 ) -> bool:
     if signature is None or "task" not in required_of(signature):
+        return False
+    if not is_past(_GUESSED, module.project):
         return False
     if any(keyword.arg == "task" for keyword in node.keywords):
         return False
@@ -435,6 +440,12 @@ def _is_removed(
     return any(parameter in s.names for s in releases if not is_current(s))
 
 
+def _is_past(module: Module, current: str, parameter: str) -> bool:
+    """Tell whether the target takes an argument no longer that some release took."""
+    change = facts.argument_change(current, parameter)
+    return change is None or is_past(change.until, module.project)
+
+
 def _misread(
     module: Module, arguments: tuple[Argument, ...], current: str
 ) -> list[tuple[Argument, ShiftedArgument]]:
@@ -442,6 +453,8 @@ def _misread(
     found = []
     for row in facts.shifted_arguments(current):
         if row.position >= len(arguments) or arguments[row.position].is_keyword:
+            continue
+        if not is_past(row.until, module.project):
             continue
         value = constant(module, arguments[row.position].value)
         plain_int = isinstance(value, int) and not isinstance(value, bool)

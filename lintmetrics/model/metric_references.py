@@ -42,7 +42,7 @@ class HandedOn:
     @property
     def target(self) -> str:
         """Dotted name of the metric in 1.9."""
-        moved = successor(self.name)
+        moved = successor(self.name, self.module.project)
         return moved.new if moved is not None and moved.new else self.name
 
     @property
@@ -50,7 +50,7 @@ class HandedOn:
         """Whether 1.9 wants a task of whoever calls it, and nothing speaks of one."""
         if self.is_followed or not wants_task(self.target):
             return False
-        if _is_gone(self.name):
+        if _is_gone(self.name, self.module):
             return True  # The releases that have the name know no task.
         return _is_kept(self.module, self.node) and not _SAYS_TASK.search(self.module.source.code)
 
@@ -116,8 +116,8 @@ def _find(module: Module) -> Iterator[HandedOn]:
             yield HandedOn(module, node, name, (), False)
 
 
-def _is_gone(name: str) -> bool:
-    moved = successor(name)
+def _is_gone(name: str, module: Module) -> bool:
+    moved = successor(name, module.project)
     return moved is not None and moved.status != "deprecated"
 
 
@@ -134,7 +134,7 @@ def _bound_call(
     calls = _calls_through(module, partial)
     if calls and any(k.arg in ("task", None) for call in calls for k in call.keywords):
         return None
-    if calls is None and not _is_gone(name) and _SAYS_TASK.search(module.source.code):
+    if calls is None and not _is_gone(name, module) and _SAYS_TASK.search(module.source.code):
         return None
     whole = ast.copy_location(ast.Call(node, [], partial.keywords), partial)
     whole.lm_parent = partial.lm_parent  # type: ignore[attr-defined]

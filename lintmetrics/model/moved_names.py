@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from lintmetrics import facts
 from lintmetrics.model.metric_api import LIBRARY, OLD_LIBRARY, is_guarded
-from lintmetrics.project import ImportedName, Module
+from lintmetrics.model.torchmetrics_versions import is_over
+from lintmetrics.project import ImportedName, Module, Project
 from lintmetrics.tree import subtree
 
 # Functions that are given a metric and do not call it.
@@ -28,6 +29,7 @@ class Successor:
         status: ``"gone"``, ``"moved"`` or ``"deprecated"``.
         is_module: it names a module.
         remark: what else changed.
+        last: the last release looked at that has the old one, such as ``"tm-0.7.3"``.
     """
 
     old: str
@@ -35,18 +37,25 @@ class Successor:
     status: str
     is_module: bool
     remark: str
+    last: str = ""
 
 
-def successor(dotted: str) -> Successor | None:
+def successor(dotted: str, project: Project) -> Successor | None:
     """Return where a name lives now; ``None`` when it is still in its place or not a metric's."""
+    found = _successor(dotted)
+    return found if found and is_over(found.status, found.last, project) else None
+
+
+def _successor(dotted: str) -> Successor | None:
     if not dotted.startswith((LIBRARY + ".", OLD_LIBRARY)):
         return None
     move = facts.moves().get(dotted)
     if move is not None:
-        return Successor(dotted, move.new, move.status, False, move.remark)
+        return Successor(dotted, move.new, move.status, False, move.remark, move.last)
     modules = facts.gone_modules()
     if dotted in modules:
-        return Successor(dotted, modules[dotted], "gone", True, "")
+        last = facts.end_of_module(dotted)
+        return Successor(dotted, modules[dotted], "gone", True, "", last)
     if dotted == OLD_LIBRARY or dotted.startswith(OLD_LIBRARY + "."):
         remark = "pytorch_lightning.metrics is gone since 1.5"
         if ".sklearns" in dotted:
@@ -153,7 +162,7 @@ def _find(module: Module) -> tuple[list[MovedImport], list[MovedRead]]:
             dotted = item.alias.name
         if item.bound == "*":
             dotted = dotted.removesuffix(".*")
-        moved = successor(dotted)
+        moved = successor(dotted, module.project)
         if moved is None:
             if dotted.split(".")[0] in ("pytorch_lightning", LIBRARY):
                 good_roots.add(item.bound)
@@ -202,7 +211,7 @@ def _is_reached(module: Module, statement: ast.stmt) -> bool:
     for item in module.imports:
         if item.statement in attempt.body:
             plain = isinstance(item.statement, ast.Import)
-            moved = successor(item.alias.name if plain else item.target)
+            moved = successor(item.alias.name if plain else item.target, module.project)
             if moved is not None and moved.status != "deprecated":
                 return True
     return False
@@ -231,7 +240,7 @@ def _longest(module: Module, chain: ast.Name | ast.Attribute, root: ast.Name) ->
     part: ast.expr = chain
     while isinstance(part, (ast.Name, ast.Attribute)):
         dotted = module.qualified(part)
-        moved = successor(dotted) if dotted is not None else None
+        moved = successor(dotted, module.project) if dotted is not None else None
         if dotted is not None and moved is not None and not _is_attribute(dotted):
             if dotted in facts.moves() or moved.is_module:
                 # A module that is known says less than an unknown member of it.

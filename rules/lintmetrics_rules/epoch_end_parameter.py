@@ -26,6 +26,7 @@ class EpochEndParameter(Rule):
 
     code = "LM203"
     consequence = Consequence.CRASH
+    since = "lightning 1.5"
     source = "executed on lightning 2.6.6"
     bad = """
 import torch

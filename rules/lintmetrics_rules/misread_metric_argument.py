@@ -32,6 +32,7 @@ class MisreadMetricArgument(Rule):
 
     code = "LM304"
     consequence = Consequence.WRONG_NUMBER
+    since = "torchmetrics 1.0"
     source = "run: torchmetrics 1.9.0 (PSNR of 20.0 dB reported as 29.6 dB; F1 0.033 apart)"
     bad = """
     from torchmetrics import F1Score

@@ -8,6 +8,7 @@ from lintmetrics.model.metric_api import MetricCall
 from lintmetrics.model.metric_migration import migrate, wanted
 from lintmetrics.model.metric_references import handed_on, metric_calls, site_of
 from lintmetrics.model.moved_names import MovedRead, unit_of
+from lintmetrics.model.torchmetrics_versions import release
 from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -25,6 +26,7 @@ class MissingTask(Rule):
 
     code = "LM302"
     consequence = Consequence.CRASH
+    since = "torchmetrics 0.11"
     source = "run: torchmetrics 0.2.0 to 0.10.3 against 1.9.0 on the same data"
     bad = """
     from torchmetrics import F1Score
@@ -47,7 +49,7 @@ class MissingTask(Rule):
                 short = handed.target.rsplit(".", 1)[1]
                 yield Finding(
                     handed,
-                    f"{short} is handed on without task, which TorchMetrics 1.9 requires of every "
+                    f"{short} is handed on without task, which {release(module)} requires of every "
                     "call",
                     help=f"bind it: functools.partial({short}, task=...)",
                     detail=handed,
@@ -70,7 +72,7 @@ def _of_call(call: MetricCall) -> Iterator[Finding]:
         names = ", ".join(call.lacks_required)
         yield Finding(
             site,
-            f"{call.short} is called without {names}, which TorchMetrics 1.9 requires",
+            f"{call.short} is called without {names}, which {release(call.module)} requires",
             help=f"say {call.lacks_required[0]}=",
             detail=call,
             blocked=wanted(call.lacks_required[0]),
@@ -82,9 +84,9 @@ def _of_call(call: MetricCall) -> Iterator[Finding]:
     task = f'task="{migration.task}"' if migration.task and not migration.blocked else "task="
     yield Finding(
         site,
-        f"{call.short} is {done} without task, which TorchMetrics 1.9 requires"
+        f"{call.short} is {done} without task, which {release(call.module)} requires"
         if call.current == call.short
-        else f"{call.short} becomes {call.current}, which requires task in TorchMetrics 1.9",
+        else f"{call.short} becomes {call.current}, which requires task in {release(call.module)}",
         help=migration.blocked or f"say {task}",
         detail=call,
     )

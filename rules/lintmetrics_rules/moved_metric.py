@@ -15,6 +15,7 @@ from lintmetrics.model.moved_names import (
     moved_imports,
     moved_reads,
 )
+from lintmetrics.model.torchmetrics_versions import release
 from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -45,21 +46,25 @@ class MovedMetric(Rule):
     def check(self, module: Module) -> Iterator[Finding]:
         """Find imports and attribute chains that name something moved."""
         for unit in moved_imports(module):
-            yield _of_import(unit)
+            yield _of_import(module, unit)
         for chain in moved_reads(module):
             yield _of_read(module, chain)
 
 
-def _of_import(unit: MovedImport) -> Finding:
+def _of_import(module: Module, unit: MovedImport) -> Finding:
     moved = [successor for _, successor in unit.names]
     return Finding(
-        unit, _message(moved), help=_help(moved), consequence=_consequence(moved), detail=unit
+        unit,
+        _message(moved, module),
+        help=_help(moved),
+        consequence=_consequence(moved),
+        detail=unit,
     )
 
 
 def _of_read(module: Module, unit: MovedRead) -> Finding:
     moved = unit.read.successor
-    message, hint, consequence = _message([moved]), _help([moved]), _consequence([moved])
+    message, hint, consequence = _message([moved], module), _help([moved]), _consequence([moved])
     parent = module.parent(unit.node)
     if isinstance(parent, ast.Call) and parent.func is unit.node:
         call = read(module, parent, moved.old)
@@ -84,16 +89,16 @@ def _consequence(moved: list[Successor]) -> Consequence:
     return Consequence.CRASH
 
 
-def _message(moved: list[Successor]) -> str:
+def _message(moved: list[Successor], module: Module) -> str:
     gone = [item for item in moved if item.status != "deprecated"]
     names = ", ".join(item.old for item in (gone or moved))
     if not gone:
         plural = "are only shims" if len(moved) > 1 else "is only a shim"
-        return f"{names} {plural} in TorchMetrics 1.9 and gone in 2.0"
+        return f"{names} {plural} in {release(module)} and gone in 2.0"
     where = (
         "current Lightning"
         if all(item.old.startswith("pytorch_lightning") for item in gone)
-        else "TorchMetrics 1.9"
+        else release(module)
     )
     return f"{names} {'are' if len(gone) > 1 else 'is'} gone from {where}"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lintmetrics.model.metric_api import kind_of, read
 from lintmetrics.model.moved_names import successor
+from lintmetrics.model.torchmetrics_versions import release
 from lintmetrics.project import ClassInfo, External
 from lintmetrics.rule import Consequence, Finding, Rule
 from lintmetrics.tree import subtree
@@ -23,6 +24,7 @@ class OldMetricSubclass(Rule):
 
     code = "LM305"
     consequence = Consequence.CRASH
+    since = "torchmetrics 1.0"
     source = "run: torchmetrics 1.9.0, Metric.__init__"
     bad = """
     import torch
@@ -71,7 +73,8 @@ class OldMetricSubclass(Rule):
                     names = ", ".join(a.parameter or "" for a in known.removed)
                     yield Finding(
                         cls,
-                        f"{cls.node.name} hands {names} to {known.short}, which 1.9 rejects",
+                        f"{cls.node.name} hands {names} to {known.short}, which "
+                        f"{release(cls.module)} rejects",
                         help="leave it out; update() without the call skips the batch value",
                         node=call,
                         detail=known,
@@ -79,7 +82,7 @@ class OldMetricSubclass(Rule):
 
 
 def _dispatcher(cls: ClassInfo, base: str, node: ast.expr) -> Iterator[Finding]:
-    moved = successor(base)
+    moved = successor(base, cls.module.project)
     short = (moved.new if moved is not None and moved.new else base).rsplit(".", 1)[1]
     if short not in _DISPATCHERS:
         return

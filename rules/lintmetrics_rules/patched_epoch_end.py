@@ -19,6 +19,7 @@ class PatchedEpochEnd(Rule):
 
     code = "LM209"
     consequence = Consequence.CRASH
+    since = "lightning 2.0"
     source = "lightning 2.6.6, trainer/configuration_validator.py, executed"
     bad = """
 from lightning.pytorch import LightningModule

@@ -21,6 +21,7 @@ class RemovedEpochEnd(Rule):
 
     code = "LM201"
     consequence = Consequence.CRASH
+    since = "lightning 2.0"
     source = "lightning 2.6.6, trainer/configuration_validator.py"
     bad = """
 import torch

@@ -9,6 +9,7 @@ from lintmetrics.model.metric_api import MetricCall
 from lintmetrics.model.metric_feeds import old_feeds
 from lintmetrics.model.metric_migration import SAMPLES
 from lintmetrics.model.metric_references import metric_calls, site_of
+from lintmetrics.model.torchmetrics_versions import release
 from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -24,6 +25,7 @@ class RemovedMetricArgument(Rule):
 
     code = "LM303"
     consequence = Consequence.CRASH
+    since = "torchmetrics 1.0"
     source = "introspected and run: torchmetrics 0.2.0 to 1.9.0"
     bad = """
     from torchmetrics import MeanSquaredError
@@ -44,7 +46,7 @@ class RemovedMetricArgument(Rule):
             for keyword, row in feed.keywords:
                 yield Finding(
                     feed,
-                    f"{feed.metric} is fed {row.argument}, which TorchMetrics 1.9 rejects",
+                    f"{feed.metric} is fed {row.argument}, which {release(module)} rejects",
                     help=row.text,
                     node=keyword,
                     detail=feed,
@@ -57,7 +59,7 @@ def _of_call(call: MetricCall) -> Iterator[Finding]:
     if average is not None and call.literal("average") == "samples":
         yield Finding(
             site,
-            f'{call.short} is given average="samples", which TorchMetrics 1.9 rejects',
+            f'{call.short} is given average="samples", which {release(call.module)} rejects',
             help="say average='micro', multidim_average='samplewise' and take the mean",
             node=average.node,
             detail=call,
@@ -69,7 +71,7 @@ def _of_call(call: MetricCall) -> Iterator[Finding]:
             continue  # Its place says what it is, whatever its name.
         yield Finding(
             site,
-            f"{call.short} is given {argument.parameter}, which TorchMetrics 1.9 rejects",
+            f"{call.short} is given {argument.parameter}, which {release(call.module)} rejects",
             help=change.text if change is not None else "",
             node=argument.node,
             detail=call,

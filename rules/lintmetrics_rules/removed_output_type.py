@@ -23,6 +23,7 @@ class RemovedOutputType(Rule):
 
     code = "LM206"
     consequence = Consequence.CRASH
+    since = "lightning 2.0"
     source = "imported on lightning 2.6.6: ImportError"
     bad = """
 from lightning.pytorch.utilities.types import EPOCH_OUTPUT

@@ -19,6 +19,7 @@ class RemovedStepEnd(Rule):
 
     code = "LM202"
     consequence = Consequence.IGNORED
+    since = "lightning 2.0"
     source = "executed on lightning 2.6.6"
     bad = """
 import torch

@@ -18,6 +18,7 @@ class ReturnedLogDict(Rule):
 
     code = "LM208"
     consequence = Consequence.IGNORED
+    since = "lightning 1.3"
     source = "executed on 1.2.10 (logged), 1.3.8 and 2.6.6 (not logged)"
     bad = """
 import torch
