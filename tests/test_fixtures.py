@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from projects import fix
@@ -22,6 +23,9 @@ from lintmetrics.errors import LintmetricsError
 from lintmetrics.report.terminal import Paint
 from lintmetrics.verify.case import Case, read_case
 from lintmetrics.verify.verdict import Proof
+
+if TYPE_CHECKING:
+    from lintmetrics.verify.warm import WarmPythons
 
 ROOT = Path(__file__).parent.parent / "fixtures"
 FOLDERS = sorted(path.parent for path in ROOT.glob("*/before.py"))
@@ -110,14 +114,20 @@ class _Proofs:
         devices: the accelerators to train on.
         counts: the numbers of processes to train in.
         workers: how many trainings go on at a time.
+        warm: what they are forked from.
     """
 
     def __init__(
-        self, cases: Sequence[Case], devices: Sequence[str], counts: Sequence[int], workers: int
+        self,
+        cases: Sequence[Case],
+        devices: Sequence[str],
+        counts: Sequence[int],
+        workers: int,
+        warm: WarmPythons,
     ) -> None:
         from lintmetrics.verify.proof import prove
 
-        self._coming = prove(cases, devices, counts, today=False, workers=workers)
+        self._coming = prove(cases, devices, counts, today=False, workers=workers, warm=warm)
         self._made: dict[Trial, Proof] = {}
 
     def __getitem__(self, trial: Trial) -> Proof:
@@ -144,7 +154,7 @@ def _chosen(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def proofs(request: pytest.FixtureRequest) -> Iterator[_Proofs | None]:
+def proofs(request: pytest.FixtureRequest, forking: WarmPythons) -> Iterator[_Proofs | None]:
     """Proofs of all that this run asks for, two trainings at a time."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         # Tests are dealt out between processes one by one: each proves what it is given.
@@ -153,7 +163,7 @@ def proofs(request: pytest.FixtureRequest) -> Iterator[_Proofs | None]:
     cases = [read_case(ROOT / name) for name in _chosen(request) if not _missing(name)]
     counts = sorted({count for case in cases for count in case.processes})
     devices = ("cpu", "cuda") if cases and _has_cuda() else ("cpu",)
-    shared = _Proofs(cases, devices, counts, workers=2)
+    shared = _Proofs(cases, devices, counts, workers=2, warm=forking)
     yield shared
     shared.close()
 
@@ -161,7 +171,10 @@ def proofs(request: pytest.FixtureRequest) -> Iterator[_Proofs | None]:
 @pytest.mark.training
 @pytest.mark.parametrize("trial", _trials(), ids=lambda trial: "-".join(map(str, trial)))
 def test_the_proof_holds(
-    trial: Trial, proofs: _Proofs | None, capsys: pytest.CaptureFixture[str]
+    trial: Trial,
+    proofs: _Proofs | None,
+    forking: WarmPythons,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     name, device, count = trial
     if _missing(name):
@@ -170,7 +183,7 @@ def test_the_proof_holds(
         pytest.skip("there is no CUDA device on this machine")
     from lintmetrics.verify.report import terminal
 
-    made = proofs or _Proofs([read_case(ROOT / name)], [device], [count], workers=1)
+    made = proofs or _Proofs([read_case(ROOT / name)], [device], [count], 1, forking)
     proof = made[trial]
     if made is not proofs:
         made.close()

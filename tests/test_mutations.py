@@ -9,10 +9,14 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lintmetrics.verify.mutation import Mutation, MutationError, mutated, read_mutations
+
+if TYPE_CHECKING:
+    from lintmetrics.verify.warm import WarmPythons
 
 ROOT = Path(__file__).parent.parent / "fixtures"
 MUTATIONS = read_mutations(ROOT / "mutations.toml")
@@ -81,7 +85,10 @@ def test_a_table_that_cannot_be_is_an_error(tmp_path: Path, text: str) -> None:
 @pytest.mark.training
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_the_proof_says_no(
-    mutation: Mutation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mutation: Mutation,
+    forking: WarmPythons,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     if _lacking():
         pytest.skip(_lacking())
@@ -91,7 +98,7 @@ def test_the_proof_says_no(
     # A neighbour that tests as well has the other core.
     workers = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
     case = mutated(mutation, ROOT, tmp_path)
-    (proof,) = prove([case], today=False, workers=workers)
+    (proof,) = prove([case], today=False, workers=workers, warm=forking)
     with capsys.disabled():
         print(f"\n{mutation.fixture}, {mutation.name}: {proof.verdict.value}", end="")
     assert [side.outcome for side in proof.sides] == ["finished", "finished"], proof.sides

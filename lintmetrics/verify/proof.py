@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -20,6 +21,7 @@ from lintmetrics.verify.case import Case, Tolerance
 from lintmetrics.verify.oracle import Oracle, OracleError
 from lintmetrics.verify.training import Training, Trainings, train
 from lintmetrics.verify.verdict import KeyVerdict, Proof, Side, Verdict
+from lintmetrics.verify.warm import WarmPythons
 
 TODAY = "today"
 """The name of the Lightning that is installed, where a reference is asked for."""
@@ -60,6 +62,7 @@ def prove(
     today: bool = True,
     workers: int = 1,
     building: Building | None = None,
+    warm: WarmPythons | None = None,
 ) -> Iterator[Proof]:
     """Train cases before and after, and give what holds, in the order of the cases.
 
@@ -75,10 +78,15 @@ def prove(
         today: whether to try also what the unmodified originals do on today's Lightning.
         workers: how many trainings may run at a time.
         building: called before a reference is built.
+        warm: processes to fork programs from that other calls use as well.
     """
-    with tempfile.TemporaryDirectory(prefix="lintmetrics-") as scratch:
+    with (
+        contextlib.ExitStack() as ours,
+        tempfile.TemporaryDirectory(prefix="lintmetrics-") as scratch,
+    ):
+        forking = warm or ours.enter_context(WarmPythons())
         trials = [
-            _Trial(case, place, Path(scratch) / str(number), today)
+            _Trial(case, place, Path(scratch) / str(number), today, forking)
             for number, (case, place) in enumerate(
                 (case, place) for case in cases for place in _places(case, accelerators, processes)
             )
@@ -134,15 +142,14 @@ class _Wanted:
     place: Place
 
 
-_Key = tuple[str, bytes, str, Place, str | None, float]
-"""What tells two trainings apart: name, program, Lightning, place, what is captured, timeout."""
-
-
 class _Trial:
     """The trainings of one case at one place."""
 
-    def __init__(self, case: Case, place: Place, scratch: Path, today: bool) -> None:
+    def __init__(
+        self, case: Case, place: Place, scratch: Path, today: bool, warm: WarmPythons
+    ) -> None:
         self.case = case
+        self.warm = warm
         self.place = place
         self.scratch = scratch
         self.wanted: dict[str, _Wanted] = {}
@@ -259,6 +266,8 @@ class _Trial:
             environment=environment,
             capture=self.case.capture if self.oracle is not None else None,
             timeout=self.case.timeout,
+            # Elsewhere imports touch a device, or the program starts itself again.
+            warm=self.warm if place == HOME else None,
         )
 
 

@@ -25,7 +25,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
@@ -33,10 +33,15 @@ from lintmetrics.errors import LintmetricsError
 from lintmetrics.verify.record import Record, read
 from lintmetrics.verify.verdict import Side
 
+if TYPE_CHECKING:
+    from lintmetrics.verify.warm import Forked, WarmPythons
+
 RECORDER = Path(__file__).with_name("recorder")
 """The folder that makes the recorder part of every Python that is started with it on its path."""
 
-_MARK = "LINTMETRICS_RUN"
+MARK = "LINTMETRICSMARK"
+"""The variable that every process of a training inherits."""
+
 _GRACE = 5.0
 """Seconds that a process has to end by itself once it was asked to."""
 
@@ -72,6 +77,7 @@ def train(
     capture: str | None = None,
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
+    warm: WarmPythons | None = None,
 ) -> Training:
     """Run a command to its end, with everything that Lightning logs in it written down.
 
@@ -84,13 +90,14 @@ def train(
         capture: the module whose raw outputs are wanted, as in ``Case``; ``None`` for no raw steps.
         timeout: seconds after which it is ended; ``None`` for never.
         on_line: given every line that it prints.
+        warm: processes to fork it from, where it is a Python and a program.
     Raises:
         LintmetricsError: the command cannot be started at all.
     """
     record = record.absolute()
     record.mkdir(parents=True, exist_ok=True)
     mark = uuid.uuid4().hex
-    variables = {**os.environ, **(environment or {}), _MARK: mark}
+    variables = {**os.environ, **(environment or {}), MARK: mark}
     paths = [os.fspath(RECORDER), variables.get("PYTHONPATH", "")]
     variables["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     variables["LINTMETRICS_RECORD"] = os.fspath(record)
@@ -101,10 +108,14 @@ def train(
     variables["PYTHONUNBUFFERED"] = "1"
     tail: deque[str] = deque(maxlen=_TAIL)
     started = time.monotonic()
-    with signals_raise(), _guarded(mark):
-        _running.add(mark)
+    with signals_raise(), guarded(mark):
+        _running[mark] = None
         try:
-            process = _start(command, cwd, variables)
+            forked = warm.start(command, cwd, variables) if warm else None
+            if forked is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    _running[mark] = psutil.Process(forked.pid)
+            process = forked or _start(command, cwd, variables)
             try:
                 ended = _follow(process, started, timeout, tail, on_line)
             finally:
@@ -114,9 +125,9 @@ def train(
         finally:
             # The interrupt may have come before the process had a name here.
             end_all(mark)
-            _running.discard(mark)
+            _running.pop(mark, None)
     seconds = time.monotonic() - started
-    outcome, detail = _judge(process.returncode, ended, timeout, tail, record)
+    outcome, detail = _judge(process.wait(), ended, timeout, tail, record)
     records: dict[int, Record] = {}
     try:
         records = read(record)
@@ -158,7 +169,7 @@ def _start(
 
 
 def _follow(
-    process: subprocess.Popen[bytes],
+    process: subprocess.Popen[bytes] | Forked,
     started: float,
     timeout: float | None,
     tail: deque[str],
@@ -236,7 +247,8 @@ def _error(tail: Sequence[str]) -> str:
 
 # Ending what was started ------------------------------------------------------------------------
 
-_running: set[str] = set()
+_running: dict[str, psutil.Process | None] = {}
+"""The marks of what runs; with it the process that was forked, and so has not the mark itself."""
 
 
 def stop() -> None:
@@ -284,10 +296,10 @@ class Trainings:
 def _marked(mark: str) -> list[psutil.Process]:
     """Find every process that came of a training, also those that left its session."""
     found: dict[int, psutil.Process] = {}
-    own = os.getpid()
+    own, forked = os.getpid(), _running.get(mark)
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != own and process.environ().get(_MARK) == mark:
+            if process == forked or (process.pid != own and process.environ().get(MARK) == mark):
                 found[process.pid] = process
     for process in list(found.values()):
         # Those that dropped their environment are still somebody's children.
@@ -312,7 +324,13 @@ def end_all(mark: str, grace: float = _GRACE) -> None:
     # in vain.
     last = deadline + 10
     asked: set[int] = set()
-    while (alive := _marked(mark)) and time.monotonic() < last:
+    # Who was seen once stays known: a child that was forked is told by its parent alone.
+    known: set[psutil.Process] = set()
+    while time.monotonic() < last:
+        known.update(_marked(mark))
+        alive = [process for process in known if process.is_running() and not _is_zombie(process)]
+        if not alive:
+            break
         try:
             for process in alive:
                 with contextlib.suppress(psutil.Error):
@@ -353,7 +371,7 @@ def signals_raise() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _guarded(mark: str) -> Iterator[None]:
+def guarded(mark: str) -> Iterator[None]:
     """Have a process at hand that ends the training should this process be killed."""
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     code = "import sys; from lintmetrics.verify.training import guard; guard(sys.argv[1])"

@@ -125,8 +125,7 @@ def install() -> None:
     """Begin: watch for Lightning to be imported."""
     if _STATE.folder:
         return
-    _STATE.folder = os.path.abspath(os.environ["LINTMETRICS_RECORD"])
-    _STATE.capture = os.environ.get("LINTMETRICS_CAPTURE")
+    begin()
     sys.meta_path.insert(0, _Finder())
     atexit.register(_end)
     # A child that was forked has its own file; what its parent has not written yet is the parent's.
@@ -149,6 +148,12 @@ def install() -> None:
     for name in list(sys.modules):
         if _patches_of(name):
             _patch(sys.modules[name])
+
+
+def begin() -> None:
+    """Take from the environment where to write, and what to keep besides the numbers."""
+    _STATE.folder = os.path.abspath(os.environ["LINTMETRICS_RECORD"])
+    _STATE.capture = os.environ.get("LINTMETRICS_CAPTURE")
 
 
 def _seed() -> int:
@@ -289,7 +294,7 @@ def _run_of(trainer: Any) -> _Run:
         if run.trainer is trainer:
             return run
     # A spawned process: its fit was called in the parent, which says which one it was.
-    number, _, function = os.environ.get("LINTMETRICS_RUN", "0:fit").partition(":")
+    number, _, function = os.environ.get("LINTMETRICS_FIT", "0:fit").partition(":")
     run = _Run(int(number), function or "fit", trainer)
     _STATE.begun = max(_STATE.begun, run.number + 1)
     _STATE.runs.append(run)
@@ -305,7 +310,7 @@ def _begin_run(trainer: Any, function: str) -> _Run | None:
     run = _Run(_STATE.begun, function, trainer)
     _STATE.begun += 1
     _STATE.runs.append(run)
-    os.environ["LINTMETRICS_RUN"] = f"{run.number}:{function}"
+    os.environ["LINTMETRICS_FIT"] = f"{run.number}:{function}"
     _STATE.lines.append({"t": "run", "run": run.number, "function": function, "entered": True})
     _wrap_loggers(trainer)
     return run
