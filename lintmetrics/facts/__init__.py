@@ -576,3 +576,81 @@ def is_gone_module(name: str) -> bool:
     """Tell whether Lightning had a module of a name below its root, and has it no longer."""
     found = lightning_name(name)
     return found is not None and found.kind == "module"
+
+
+# Log calls ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LogHook:
+    """What a hook of Lightning lets ``self.log`` do, in a module as in a callback.
+
+    Args:
+        hook: its name.
+        levels: ``"step"`` and ``"epoch"``, as far as they may be chosen; empty where no number can
+            be logged. Where only the epoch is allowed, it cannot be switched off.
+        default: the level of a call that names none.
+        since: the first release looked at from which on this holds.
+        removed_in: the release that calls the hook no longer, empty for those of today.
+        instead: the hook nearby that allows it.
+        source: what was read or run.
+    """
+
+    hook: str
+    levels: str
+    default: str
+    since: str
+    removed_in: str
+    instead: str
+    source: str
+
+
+@cache
+def log_hooks() -> dict[str, LogHook]:
+    """Return what each hook allows, by its name."""
+    return {row["hook"]: LogHook(**row) for row in rows("log_hooks")}
+
+
+@dataclass(frozen=True)
+class LogArgument:
+    """An argument of ``self.log`` or ``self.log_dict``, and what became of it.
+
+    Args:
+        method: ``"log"``, ``"log_dict"`` or ``"*"`` for both.
+        argument: its name.
+        values: the values that the row is for, parted by ``|``: dotted names or literals; empty
+            for all that are left.
+        action: ``"current"`` (is still there), ``"drop"``, ``"rename"`` or ``"value"`` (the
+            argument is still there, and takes ``new`` in place of the value).
+        new: name or value to write.
+        added_in: first release looked at that has it.
+        deprecated_in: release that announced its end.
+        removed_in: first release that refuses it.
+        relation: what ``action`` does to the numbers: ``"preserves"``, ``"assumes"``; ``"manual"``
+            where there is none.
+        note: the change in words.
+        source: what was run or read.
+    """
+
+    method: str
+    argument: str
+    values: str
+    action: str
+    new: str
+    added_in: str
+    deprecated_in: str
+    removed_in: str
+    relation: str
+    note: str
+    source: str
+
+
+@cache
+def log_arguments(method: str) -> dict[str, tuple[LogArgument, ...]]:
+    """Return the arguments that ``log`` or ``log_dict`` takes or took, by name."""
+    table: dict[str, tuple[LogArgument, ...]] = {}
+    for row in rows("log_arguments"):
+        if row["method"] in (method, "*"):
+            name = row["argument"]
+            table[name] = (*table.get(name, ()), LogArgument(**row))
+    return table

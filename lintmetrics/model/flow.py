@@ -99,6 +99,21 @@ class LightningClass(CallFollower):
             found.setdefault(call.node, []).append(call)
         return found
 
+    def refused_calls(self, hook: str) -> list[LogCall]:
+        """Return what a hook logs in which Lightning allows no log call, each way on its own.
+
+        Such a hook is run apart from the others: what it logs arrives nowhere.
+        """
+        kept = self._logs, self.uses, self.appends, self._means, self.returned, self.attributes
+        self._logs, self.uses, self.appends, self._means = {}, [], [], {}
+        self.returned, self.attributes = dict(self.returned), Names(self.attributes)
+        try:
+            self._start(hook, {})
+            groups = self._logs.values()
+            return [replace(call, contexts=(way,)) for group in groups for call, way in group]
+        finally:
+            self._logs, self.uses, self.appends, self._means, self.returned, self.attributes = kept
+
     def calls_at(self, node: ast.Call) -> list[LogCall]:
         """Return what one ``self.log`` or ``self.log_dict`` call logs: an entry for each key."""
         return self._by_node.get(node, [])
@@ -251,6 +266,7 @@ class LightningClass(CallFollower):
                     on_epoch,
                     reduce_fx,
                     frame.conditions > 0,
+                    not any(f.conditions or f.left for f, _ in (*self._calls, (frame, node))),
                 )
                 call = LogCall(
                     self.cls, frame.module, node, key_node, value_node, frame.function, entry, ()

@@ -43,7 +43,10 @@ class Names(dict[str, Value]):
 
 @dataclass
 class Frame:
-    """One function being run: its names, and where its ``super()`` starts."""
+    """One function being run: its names, and where its ``super()`` starts.
+
+    ``left`` says that it may have been left already, under a condition that was not decided.
+    """
 
     module: Module
     function: FunctionNode | None
@@ -52,3 +55,4 @@ class Frame:
     returned: list[Value] = field(default_factory=list)
     returns: list[ast.Return] = field(default_factory=list)
     conditions: int = 0
+    left: bool = False

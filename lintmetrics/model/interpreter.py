@@ -180,6 +180,7 @@ class Interpreter(ABC):
                 self._block(frame, body)
             except Returned:
                 self._changes += bool(self.attributes.touched)
+                frame.left = True
                 continue
             self._changes += bool(self.attributes.touched)
             ends.append((frame.names, self.attributes))

@@ -28,6 +28,7 @@ class LogContext:
             the arguments are not constants.
         reduce_fx: ``mean``, ``sum``, ``min``, ``max``, or ``?``.
         conditional: whether it stands under a condition that was not decided.
+        certain: whether nor does any call that leads from the hook to it.
     """
 
     hook: str
@@ -38,6 +39,7 @@ class LogContext:
     on_epoch: bool | None
     reduce_fx: str
     conditional: bool
+    certain: bool = field(default=True, compare=False)
 
     @property
     def averaged(self) -> bool:

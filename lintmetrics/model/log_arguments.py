@@ -1,0 +1,157 @@
+"""Arguments of ``self.log`` and ``self.log_dict`` that Lightning refuses, and what they became."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from lintmetrics import facts
+from lintmetrics.facts import LogArgument
+from lintmetrics.model.lightning_objects import (
+    has_strange_bases,
+    is_left_alone,
+    kind_of,
+)
+from lintmetrics.releases import reaches
+from lintmetrics.rule import Consequence
+
+if TYPE_CHECKING:
+    from lintmetrics.project import ClassInfo, Module
+
+_LOGS = ("log", "log_dict")
+# What ``reduce_fx`` takes (lightning 2.6.6, logger_connector/result.py, _Metadata).
+_REDUCTIONS = frozenset(
+    (
+        *("torch.mean", "torch.sum", "torch.min", "torch.max"),
+        *("builtins.sum", "builtins.min", "builtins.max"),
+    )
+)
+_REDUCTION_NAMES = frozenset(("mean", "avg", "sum", "min", "max"))
+
+
+@dataclass(frozen=True, eq=False)
+class RefusedArgument:
+    """An argument of a log call that Lightning does not take, or not with this value.
+
+    Args:
+        module: the file; ``call``: the log call; ``node``: the argument.
+        row: what became of it; ``None`` where no release had it.
+        nearest: the argument that is spelled most like it, for one that no release had.
+        consequence: what it does on the target.
+    """
+
+    module: Module = field(repr=False)
+    call: ast.Call
+    node: ast.keyword
+    row: LogArgument | None
+    nearest: str
+    consequence: Consequence
+
+    @property
+    def method(self) -> str:
+        """``log`` or ``log_dict``."""
+        assert isinstance(self.call.func, ast.Attribute)
+        return self.call.func.attr
+
+    def given(self, name: str) -> ast.keyword | None:
+        """Return another argument of the call."""
+        return next((k for k in self.call.keywords if k.arg == name), None)
+
+
+def refused_arguments(module: Module) -> Iterator[RefusedArgument]:
+    """Yield the arguments of a file's log calls that the target does not take."""
+    for call in module.calls:
+        func = call.func
+        if not isinstance(func, ast.Attribute) or func.attr not in _LOGS:
+            continue
+        known = facts.log_arguments(func.attr)
+        for keyword in call.keywords:
+            name = keyword.arg
+            if name is None:
+                continue
+            rows = known.get(name, ())
+            if rows and len(rows) == 1 and rows[0].action == "current":
+                continue
+            if name == "reduce_fx" and not _is_refused_reduction(module, keyword.value):
+                continue
+            cls = _owner(module, func.value)
+            if cls is None or is_left_alone(module, call, name):
+                continue
+            if not rows:
+                if _is_plain(cls) and isinstance(func.value, ast.Name) and func.value.id == "self":
+                    nearest = get_close_matches(name, [a for a in known if _is_current(known[a])])
+                    yield RefusedArgument(
+                        module, call, keyword, None, (nearest or [""])[0], Consequence.CRASH
+                    )
+                continue
+            row = _row(module, rows, keyword.value)
+            found = _consequence(row, module.project.target_lightning) if row else None
+            if row is not None and found is not None:
+                yield RefusedArgument(module, call, keyword, row, "", found)
+
+
+def _is_current(rows: tuple[LogArgument, ...]) -> bool:
+    return any(row.action == "current" for row in rows)
+
+
+def _consequence(row: LogArgument, target: str) -> Consequence | None:
+    if reaches(target, row.removed_in):
+        return Consequence.CRASH
+    if row.deprecated_in and reaches(target, row.deprecated_in):
+        return Consequence.STALE
+    return None
+
+
+def _row(module: Module, rows: tuple[LogArgument, ...], value: ast.expr) -> LogArgument | None:
+    """Return the row for a value: the first that fits."""
+    for row in rows:
+        if row.action == "current":
+            continue
+        if not row.values or _spelled(module, value) in row.values.split("|"):
+            return row
+    return None
+
+
+def _spelled(module: Module, value: ast.expr) -> str:
+    if isinstance(value, ast.Constant):
+        return f'"{value.value.lower()}"' if isinstance(value.value, str) else str(value.value)
+    return module.qualified(value) or ""
+
+
+def _is_refused_reduction(module: Module, value: ast.expr) -> bool:
+    """Tell whether Lightning surely refuses to reduce with a value."""
+    if isinstance(value, ast.Lambda):
+        return True
+    if isinstance(value, ast.Constant):
+        text = value.value
+        return text is None or (isinstance(text, str) and text.lower() not in _REDUCTION_NAMES)
+    name = module.qualified(value) or ""
+    return name.startswith(("torch.", "numpy.", "statistics.", "math.")) and (
+        name not in _REDUCTIONS and name.count(".") == 1
+    )
+
+
+def _owner(module: Module, receiver: ast.expr) -> ClassInfo | None:
+    """Return the class of a module or callback whose ``log`` is Lightning's own."""
+    cls = kind_of(module, receiver).cls
+    if cls is None and isinstance(receiver, ast.Name):
+        cls = module.enclosing_class(receiver)
+        kind = kind_of(module, receiver)
+        if receiver.id != "self" and "LightningModule" not in kind.names:
+            return None
+    if cls is None or not (cls.is_lightning or cls.is_kind("Callback")):
+        return None
+    family = (*cls.mro(), *cls.subclasses)
+    if any(name in owner.namespace for owner in family for name in _LOGS):
+        return None
+    return cls
+
+
+def _is_plain(cls: ClassInfo) -> bool:
+    """Tell whether no base from elsewhere may have a ``log`` of its own."""
+    return (cls.is_kind("LightningModule") or cls.is_kind("Callback")) and not has_strange_bases(
+        cls
+    )
