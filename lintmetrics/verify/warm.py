@@ -24,8 +24,11 @@ from typing import BinaryIO
 
 from lintmetrics.verify.training import MARK, end_all, guarded
 
-_MODULES = ("torch", "pytorch_lightning", "lightning.pytorch", "sklearn.datasets")
+_MODULES = ("torch", "pytorch_lightning", "lightning.pytorch")
 """What is imported beforehand where a program imports it, or something of it."""
+
+_BESIDES = ("sklearn.datasets",)
+"""What is imported beforehand wherever it is installed, for what a program may use."""
 
 _OWN = ("LINTMETRICS_RECORD", "LINTMETRICS_CAPTURE", MARK)
 """Variables that may differ between the programs that are forked from one process."""
@@ -142,7 +145,7 @@ def _imports(program: Path) -> tuple[str, ...]:
         for module in _MODULES
         if any(f"{name}.".startswith(f"{module.partition('.')[0]}.") for name in names)
     ]
-    return tuple(wanted) if set(wanted) - {"sklearn.datasets"} else ()
+    return (*wanted, *(f"{name}?" for name in _BESIDES)) if wanted else ()
 
 
 class _Warm:

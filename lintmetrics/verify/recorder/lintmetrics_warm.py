@@ -8,6 +8,7 @@ takes its process number and, when it has ended, its exit code.
 import builtins
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import selectors
@@ -18,10 +19,15 @@ from typing import Any
 
 
 def serve() -> None:
-    """Import the modules that are named on the command line, and fork until nobody asks."""
+    """Import the modules that are named on the command line, and fork until nobody asks.
+
+    One with a question mark behind it is imported only where it is installed.
+    """
     asked = socket.socket(fileno=int(sys.argv[1]))
     for name in sys.argv[2:]:
-        importlib.import_module(name)
+        module = name.rstrip("?")
+        if module == name or importlib.util.find_spec(module.partition(".")[0]) is not None:
+            importlib.import_module(module)
     gc.freeze()  # Else the children's first collection would copy every page of it.
     asked.send(b"ready")
     request = _fork_for_each(asked)
