@@ -91,7 +91,7 @@ def _grouped(mutation: Mutation) -> ParameterSet:
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("mutation", map(_grouped, MUTATIONS))
+@pytest.mark.parametrize("mutation", [_grouped(mutation) for mutation in MUTATIONS])
 def test_the_proof_says_no(
     mutation: Mutation,
     forking: WarmPythons,
