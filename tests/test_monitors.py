@@ -282,3 +282,36 @@ EPOCH = {
 @pytest.mark.parametrize(("body", "script"), EPOCH.values(), ids=EPOCH)
 def test_a_number_of_the_epoch_is_quiet(body: str, script: str, tmp_path: Path) -> None:
     assert [d.message for d in found(tmp_path, body, script, "LM403")] == []
+
+
+NAMES = [
+    ('ModelCheckpoint(filename="{epoch}-{val_los:.2f}")', ["val_los"]),
+    (
+        'ModelCheckpoint(filename="{val_losses}-{train_los}", dirpath="a")',
+        ["val_losses", "train_los"],
+    ),
+    ('NAME = "{step}-{val_los}"\ncheckpoint = ModelCheckpoint(filename=NAME)', ["val_los"]),
+    ('ModelCheckpoint(filename="{epoch}-{step}-{val_loss:.2f}-{v_num}")', []),
+    ('ModelCheckpoint(filename="{train_loss_step:.2f}-{train_loss_epoch}")', []),
+    ('ModelCheckpoint(filename="best")', []),
+    ('ModelCheckpoint(filename=f"{3}-{M.__name__}")', []),
+    ('ModelCheckpoint(filename="{dice:.2f}")', []),
+    ('KEY = "val_los"\nModelCheckpoint(filename="{val_los}")', []),
+]
+
+
+@pytest.mark.parametrize(("script", "keys"), NAMES)
+def test_a_number_in_a_file_name_is_one_that_is_logged(
+    tmp_path: Path, script: str, keys: list[str]
+) -> None:
+    here = found(tmp_path, MODEL, script, "LM404")
+    assert sorted(d.message.split('"')[1] for d in here) == sorted(keys)
+    assert all("always 0" in d.message and "nearest key" in d.help for d in here)
+
+
+def test_a_number_in_a_file_name_may_be_logged_under_a_key_that_is_not_known(
+    tmp_path: Path,
+) -> None:
+    body = MODEL + "    self.log(self.key, loss)\n"
+    script = 'ModelCheckpoint(filename="{val_los:.2f}")'
+    assert found(tmp_path, body, script, "LM404") == []

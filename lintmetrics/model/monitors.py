@@ -25,6 +25,7 @@ _CALLBACK = re.compile(
     r"(ModelCheckpoint|EarlyStopping)$"
 )
 _PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
+_IN_BRACES = re.compile(r"\{(.*?)[:}]")
 _LOG = re.compile(r"\.log(?:_dict)?\(")
 # Objects with a `log` of their own that tells Lightning nothing.
 _OTHER_LOGS = re.compile(r"logg|math|np$|numpy|torch|wandb|mlflow|experiment|console|writer", re.I)
@@ -97,6 +98,20 @@ def monitors(module: Module) -> list[Monitor]:
             found = [*_of_callbacks(module), *_of_schedulers(module)]
         known = module.__dict__["_lm_monitors"] = found
     return known
+
+
+def filename_keys(module: Module) -> Iterator[Monitor]:
+    """Yield each key that a checkpoint writes into its file names, as if it watched it."""
+    if "ModelCheckpoint" not in module.source.text:
+        return
+    for site in module.call_sites:
+        match = _CALLBACK.match(site.name)
+        if match is None or match.group(1) != "ModelCheckpoint":
+            continue
+        written = next((k.value for k in site.node.keywords if k.arg == "filename"), None)
+        for key in dict.fromkeys(_IN_BRACES.findall(_text(module, written))):
+            if written is not None and key:
+                yield Monitor(module, site.node, match.group(1), key, written, None)
 
 
 def _of_callbacks(module: Module) -> Iterator[Monitor]:

@@ -80,6 +80,8 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
     kind = kind_of(module, node.value)
     if change.kind == "argparse" and not kind.names:
         kind = kind_of_class(module.resolve(node.value))
+    if change.kind == "method" and _is_of_class(module, node.value):
+        return None  # The class itself, in a class method.
     if change.owner not in kind.names or not _is_ours(module, node, kind, change):
         return None
     if is_left_alone(module, node, node.attr):
@@ -87,6 +89,16 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
     if is_store and change.kind == "attribute":
         found = Consequence.IGNORED
     return OldMember(module, node, change.owner, change, found)
+
+
+def _is_of_class(module: Module, value: ast.expr) -> bool:
+    """Tell whether a name is the first parameter of a class method."""
+    function = module.enclosing_function(value)
+    if function is None or not isinstance(value, ast.Name):
+        return False
+    decorators = {node.id for node in function.decorator_list if isinstance(node, ast.Name)}
+    first = function.args.args[:1]
+    return "classmethod" in decorators and any(one.arg == value.id for one in first)
 
 
 def _is_ours(module: Module, node: ast.Attribute, kind: Kind, change: Change) -> bool:

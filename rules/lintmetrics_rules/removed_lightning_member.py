@@ -50,6 +50,8 @@ class RemovedLightningMember(Rule):
                 message = f"{name} is set, and nothing of Lightning reads it"
             elif member.consequence is Consequence.STALE:
                 message = f"{name} is deprecated"
+            elif change.new == f"{change.owner}.{change.member}":
+                message = f"{name} is called on an object: TypeError"
             elif change.kind == "assignment":
                 message = f"{name} cannot be set {failing(change, module.project)}: no setter"
             else:
