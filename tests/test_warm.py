@@ -146,6 +146,16 @@ def test_a_program_that_waits_does_not_keep_another(tmp_path: Path, warm: WarmPy
     assert _imports(tmp_path) == 1
 
 
+def test_one_process_serves_all_tests(
+    tmp_path: Path, warm: WarmPythons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", name)
+        told, lines = _train(tmp_path, name, "print(os.environ['PYTEST_CURRENT_TEST'])", warm)
+        assert lines == [name], told.side.detail
+    assert _imports(tmp_path) == 1
+
+
 def test_other_variables_are_another_process(
     tmp_path: Path, warm: WarmPythons, monkeypatch: pytest.MonkeyPatch
 ) -> None:

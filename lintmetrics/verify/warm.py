@@ -30,8 +30,8 @@ _MODULES = ("torch", "pytorch_lightning", "lightning.pytorch")
 _BESIDES = ("sklearn.datasets",)
 """What is imported beforehand wherever it is installed, for what a program may use."""
 
-_OWN = ("LINTMETRICS_RECORD", "LINTMETRICS_CAPTURE", MARK)
-"""Variables that may differ between the programs that are forked from one process."""
+_OWN = ("LINTMETRICS_RECORD", "LINTMETRICS_CAPTURE", MARK, "PYTEST_CURRENT_TEST")
+"""Variables that may differ between programs forked from one process: no import reads them."""
 
 
 class Forked:
