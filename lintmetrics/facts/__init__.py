@@ -654,3 +654,128 @@ def log_arguments(method: str) -> dict[str, tuple[LogArgument, ...]]:
             name = row["argument"]
             table[name] = (*table.get(name, ()), LogArgument(**row))
     return table
+
+
+# Hooks ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HookParameter:
+    """A parameter of a hook as a row of the table spells it.
+
+    Args:
+        name: its name.
+        optional: Lightning gives it only to those that have it, or only sometimes (``x?``).
+        keyword: Lightning gives it by its name (behind ``*``).
+        default: what it is given where nobody gives it (``x=0``); empty where there is none.
+    """
+
+    name: str
+    optional: bool = False
+    keyword: bool = False
+    default: str = ""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A hook that Lightning calls, called once, or calls with other arguments now.
+
+    Args:
+        owner: ``"module"``, ``"callback"``, ``"datamodule"``, ``"logger"``, or the class of
+            Lightning that has it.
+        old: the hook with its parameters, without ``self``, and for callbacks without the trainer
+            and the module.
+        new: what is written instead; several are parted by ``|``; empty where nothing is.
+        kind: ``"current"`` (how 2.6 calls it), ``"never"`` (called no longer), ``"signature"``
+            (other parameters), ``"refused"`` (a parameter that Lightning rejects), ``"named"``
+            (a parameter that needs its name), ``"state"`` (what callbacks keep), ``"replaced"``
+            (works, deprecated), ``"rejected"``, ``"step-end"`` or ``"epoch-outputs"`` (rows of the
+            hooks behind steps and epochs).
+        deprecated_in: release that announced it, where one did.
+        removed_in: first release in which the old way fails; empty where it still works.
+        consequence: what the newest release does with the old code.
+        codemod: ``"safe"``, ``"unsafe"`` (right if the note holds) or ``"manual"``.
+        template: lines that the body begins with, or the parameter as it is written.
+        note: the change in words, or what to decide.
+        source: what was run or read.
+    """
+
+    owner: str
+    old: str
+    new: str
+    kind: str
+    deprecated_in: str
+    removed_in: str
+    consequence: str
+    codemod: str
+    template: str
+    note: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The name of the hook."""
+        return self.old.partition("(")[0]
+
+    @property
+    def parameters(self) -> tuple[HookParameter, ...]:
+        """The parameters of the old way, or of today's where the row is of that."""
+        return _hook_parameters(self.old)
+
+    @property
+    def successors(self) -> tuple[tuple[str, tuple[HookParameter, ...]], ...]:
+        """Names and parameters of the hooks that take its place."""
+        return tuple(
+            (one.partition("(")[0], _hook_parameters(one)) for one in self.new.split("|") if one
+        )
+
+
+@cache
+def _hook_parameters(signature: str) -> tuple[HookParameter, ...]:
+    found: list[HookParameter] = []
+    keyword = False
+    for part in signature.partition("(")[2].rstrip(")").split(","):
+        name, _, default = part.strip().partition("=")
+        if name == "*":
+            keyword = True
+        elif name:
+            found.append(HookParameter(name.rstrip("?"), name.endswith("?"), keyword, default))
+    return tuple(found)
+
+
+@cache
+def _hooks() -> dict[tuple[str, str], tuple[Hook, ...]]:
+    table: dict[tuple[str, str], tuple[Hook, ...]] = {}
+    for row in rows("lightning_hooks"):
+        hook = Hook(**row)
+        key = (hook.owner, hook.name)
+        table[key] = (*table.get(key, ()), hook)
+    return table
+
+
+def hooks_of(owner: str, *kinds: str) -> dict[str, Hook]:
+    """Return the hooks of an owner, of some kinds, by name; the last row of a name counts."""
+    return {
+        name: hook
+        for (of, name), found in _hooks().items()
+        if of == owner
+        for hook in found
+        if hook.kind in kinds
+    }
+
+
+def hook(owner: str, name: str, kind: str) -> Hook | None:
+    """Return the row of a hook that is of one kind."""
+    found = (row for row in _hooks().get((owner, name), ()) if row.kind == kind)
+    return next(found, None)
+
+
+def state_hook(name: str, whole: bool) -> Hook | None:
+    """Return the row of a callback's hook that kept its state.
+
+    Args:
+        name: the hook.
+        whole: whether it has the parameters of 1.5 to 1.7, or fewer.
+    """
+    found = [row for row in _hooks().get(("callback", name), ()) if row.kind == "state"]
+    return next((row for row in found if whole == any(not p.keyword for p in row.parameters)), None)

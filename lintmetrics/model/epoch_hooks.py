@@ -310,7 +310,7 @@ def references(project: Project, name: str) -> list[Reference]:
         for module in project.mentioning(_MENTION):
             for node in subtree(module.tree):
                 if isinstance(node, ast.Attribute) and node.attr in _WORDS:
-                    table.setdefault(node.attr, []).append(_reference(module, node))
+                    table.setdefault(node.attr, []).append(reference_at(module, node))
                 elif isinstance(node, ast.Call):
                     spelled = _by_string(module, node)
                     if spelled is not None:
@@ -332,7 +332,8 @@ def _by_string(module: Module, call: ast.Call) -> Reference | None:
     return Reference(module, node, "other", None, module.enclosing_function(call))
 
 
-def _reference(module: Module, node: ast.Attribute) -> Reference:
+def reference_at(module: Module, node: ast.Attribute) -> Reference:
+    """Return who is asked, and where, at a place that names an attribute."""
     cls = module.enclosing_class(node)
     method: FunctionNode | None = None
     if cls is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lintmetrics.facts import Change
+from lintmetrics.facts import Change, Hook
 from lintmetrics.project import Project
 from lintmetrics.releases import reaches
 from lintmetrics.rule import Consequence
 
 
-def consequence(change: Change, project: Project) -> Consequence | None:
+def consequence(change: Change | Hook, project: Project) -> Consequence | None:
     """Return what the old way does on the target; ``None`` where it still is the way."""
     target = project.target_lightning
     if not target or (change.removed_in and reaches(target, change.removed_in)):
@@ -18,7 +18,7 @@ def consequence(change: Change, project: Project) -> Consequence | None:
     return None
 
 
-def failing(change: Change, project: Project) -> str:
+def failing(change: Change | Hook, project: Project) -> str:
     """Return the release from which on the old way fails, as a message says it."""
     if change.removed_in and not project.target_lightning:
         return f"since Lightning {change.removed_in}"
