@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.mark import ParameterSet
 from projects import fix
 
 from lintmetrics import packs
@@ -76,22 +75,16 @@ def test_every_codemod_is_in_the_fix_of_a_fixture(tmp_path: Path) -> None:
 # What the trainings show ------------------------------------------------------------------------
 
 
-def _trials() -> list[ParameterSet]:
+def _trials() -> list[Trial]:
     """Return name, device and number of processes of everything there is to prove."""
-    found: list[ParameterSet] = []
+    found = []
     for folder in FOLDERS:
         try:
             case = read_case(folder)
         except LintmetricsError:
             # What is wrong with it is told by the test that reads it.
             continue
-        # One process of the tests has the Lightning of old in it, if they are dealt out by group.
-        group = pytest.mark.xdist_group(case.reference)
-        found += [
-            pytest.param((case.name, on, n), marks=group, id=f"{case.name}-{on}-{n}")
-            for on in case.devices
-            for n in case.processes
-        ]
+        found += [(case.name, on, n) for on in case.devices for n in case.processes]
     return found
 
 
@@ -176,7 +169,7 @@ def proofs(request: pytest.FixtureRequest, forking: WarmPythons) -> Iterator[_Pr
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("trial", _trials())
+@pytest.mark.parametrize("trial", _trials(), ids=lambda trial: "-".join(map(str, trial)))
 def test_the_proof_holds(
     trial: Trial,
     proofs: _Proofs | None,

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.mark import ParameterSet
 
-from lintmetrics.verify.case import read_case
 from lintmetrics.verify.mutation import Mutation, MutationError, mutated, read_mutations
 
 if TYPE_CHECKING:
@@ -84,14 +82,8 @@ def test_a_table_that_cannot_be_is_an_error(tmp_path: Path, text: str) -> None:
 # What the trainings show ------------------------------------------------------------------------
 
 
-def _grouped(mutation: Mutation) -> ParameterSet:
-    """Return a mutation as a parameter; those of one Lightning can be dealt out together."""
-    reference = read_case(ROOT / mutation.fixture).reference
-    return pytest.param(mutation, id=mutation.name, marks=pytest.mark.xdist_group(reference))
-
-
 @pytest.mark.training
-@pytest.mark.parametrize("mutation", [_grouped(mutation) for mutation in MUTATIONS])
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_the_proof_says_no(
     mutation: Mutation,
     forking: WarmPythons,

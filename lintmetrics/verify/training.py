@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 RECORDER = Path(__file__).with_name("recorder")
 """The folder that makes the recorder part of every Python that is started with it on its path."""
 
-MARK = "LINTMETRICSMARK"
+MARK = "LINTMETRICS_MARK"
 """The variable that every process of a training inherits."""
 
 _GRACE = 5.0
