@@ -29,6 +29,10 @@ from torchmetrics.classification import (
 )
 
 
+def last(values):
+    return values[-1]
+
+
 class M(pl.LightningModule):
     def __init__(self, net):
         super().__init__()
@@ -474,6 +478,10 @@ GONE = {
     "drop a number": ("tbptt_pad_token=0, prog_bar=True", ", prog_bar=True"),
     "the mean of processes": ('sync_dist=True, sync_dist_op="mean"', ", sync_dist=True"),
     "the sum of processes": ('sync_dist_op="sum"', ', reduce_fx="sum"'),
+    "said twice, in two ways": (
+        'reduce_fx=torch.sum, sync_dist_op="sum"',
+        ", reduce_fx=torch.sum",
+    ),
     "said twice": ('reduce_fx="max", sync_dist_op="max"', ', reduce_fx="max"'),
     "an array function": ("reduce_fx=np.mean", ', reduce_fx="mean"'),
     "the largest": ("reduce_fx=torch.amax", ', reduce_fx="max"'),
@@ -492,6 +500,7 @@ def test_an_argument_that_went_is_mended(given: str, left: str, tmp_path: Path) 
     [
         "reduce_fx=lambda values: values[-1]",
         "reduce_fx=torch.median",
+        "reduce_fx=last",
         'reduce_fx="median"',
         'reduce_fx="sum", sync_dist_op="max"',
         "progress_bar=True",
@@ -529,6 +538,32 @@ OTHERS = {
 @pytest.mark.parametrize("body", OTHERS.values(), ids=OTHERS)
 def test_arguments_of_today_are_quiet(body: str, tmp_path: Path) -> None:
     assert [d.message for d in found(tmp_path, body, "LM606")] == []
+
+
+def test_a_log_that_hands_on_to_the_base_is_read(tmp_path: Path) -> None:
+    body = in_hook("log", "super().log(name, value, sync_dist_op=op)", "self, name, value, op=None")
+    (only,) = found(tmp_path, body + in_training('self.log("x", loss, op="max")'), "LM606")
+    assert "sync_dist_op" in only.message
+
+
+def test_objects_in_a_list_of_a_callback(tmp_path: Path) -> None:
+    text = """
+        import lightning.pytorch as pl
+        from torchmetrics.classification import BinaryAccuracy, BinaryF1Score
+
+        class Watch(pl.Callback):
+            def __init__(self):
+                self.metrics = [BinaryAccuracy(), BinaryF1Score()]
+
+            def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+                for metric in self.metrics:
+                    pl_module.log(metric.name, metric)
+                for name, other in pl_module.metrics.items():
+                    pl_module.log(name, other)
+        """
+    projects.written(tmp_path, {"watch.py": text})
+    (only,) = projects.check(tmp_path, "LM607").diagnostics
+    assert only.start.line == 11  # Not those of the module.
 
 
 def test_a_base_from_elsewhere_may_take_more(tmp_path: Path) -> None:
@@ -587,6 +622,7 @@ def test_an_object_of_the_module_is_quiet(lines: tuple[str, ...], tmp_path: Path
         ("self.acc = BinaryAccuracy()", "self.acc.compute()", 0),
         ("self.acc = BinaryAccuracy()", "pl_module.acc", 0),
         ("self.acc = pl_module.acc = BinaryAccuracy()", "self.acc", 0),
+        ("self.acc = {'a': BinaryAccuracy()}", "self.acc['a']", 1),
     ],
 )
 def test_an_object_of_a_callback(setup: str, value: str, count: int, tmp_path: Path) -> None:
@@ -633,8 +669,9 @@ def test_a_fetched_value_is_logged_as_it_is(line: str, wanted: str, tmp_path: Pa
     [
         ("parts = self.parts(p, y)", 'self.log("x", parts["a"].item())'),
         ("hits = (p.argmax(1) == y).sum()", 'self.log("x", hits.item())'),
+        ("parts = self.parts(p, y)", "self.log_dict({k: v.item() for k, v in parts.items()})"),
     ],
-    ids=["not known", "whole numbers"],
+    ids=["not known", "whole numbers", "each of a dict"],
 )
 def test_what_may_be_no_tensor_is_left(lines: tuple[str, ...], tmp_path: Path) -> None:
     (only,) = found(tmp_path, in_training(*lines), "LM608")

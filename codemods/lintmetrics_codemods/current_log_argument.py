@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import Editor
@@ -29,7 +27,7 @@ class CurrentLogArgument(Codemod):
         if row.action == "rename":
             other = argument.given(row.new)
             if other is not None:
-                if ast.dump(other.value) != ast.dump(keyword.value):
+                if not argument.says_the_same(other):
                     return Blocked(
                         f"{row.new} is given as well, and says something else; one of the two has "
                         "to do for batches and processes"

@@ -57,6 +57,8 @@ class FetchedValue:
 def fetched(call: LogCall) -> FetchedValue | None:
     """Return how a training step fetches what it logs; ``None`` where it does not."""
     value = call.value_node
+    if isinstance(value, ast.DictComp) and call.is_dict and call.entry is None:
+        value = value.value
     if value is None or not any(way.hook == "training_step" for way in call.contexts):
         return None
     if not call.cls.is_kind("LightningModule") and not call.cls.is_lightning:

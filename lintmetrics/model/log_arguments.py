@@ -15,6 +15,7 @@ from lintmetrics.model.lightning_objects import (
     is_left_alone,
     kind_of,
 )
+from lintmetrics.project import FunctionInfo
 from lintmetrics.releases import reaches
 from lintmetrics.rule import Consequence
 
@@ -59,6 +60,13 @@ class RefusedArgument:
     def given(self, name: str) -> ast.keyword | None:
         """Return another argument of the call."""
         return next((k for k in self.call.keywords if k.arg == name), None)
+
+    def says_the_same(self, other: ast.keyword) -> bool:
+        """Tell whether another argument is given the same reduction."""
+        if ast.dump(self.node.value) == ast.dump(other.value):
+            return True
+        names = [_reduction(self.module, keyword.value) for keyword in (self.node, other)]
+        return bool(names[0]) and names[0] == names[1]
 
 
 def refused_arguments(module: Module) -> Iterator[RefusedArgument]:
@@ -121,6 +129,12 @@ def _spelled(module: Module, value: ast.expr) -> str:
     return module.qualified(value) or ""
 
 
+def _reduction(module: Module, value: ast.expr) -> str:
+    """Return the name of a reduction that Lightning takes; empty for any other."""
+    name = _spelled(module, value).strip('"').rpartition(".")[2]
+    return "mean" if name == "avg" else name if name in _REDUCTION_NAMES else ""
+
+
 def _is_refused_reduction(module: Module, value: ast.expr) -> bool:
     """Tell whether Lightning surely refuses to reduce with a value."""
     if isinstance(value, ast.Lambda):
@@ -128,6 +142,8 @@ def _is_refused_reduction(module: Module, value: ast.expr) -> bool:
     if isinstance(value, ast.Constant):
         text = value.value
         return text is None or (isinstance(text, str) and text.lower() not in _REDUCTION_NAMES)
+    if isinstance(module.resolve(value), FunctionInfo):
+        return True  # One of the project's own.
     name = module.qualified(value) or ""
     return name.startswith(("torch.", "numpy.", "statistics.", "math.")) and (
         name not in _REDUCTIONS and name.count(".") == 1
@@ -136,6 +152,13 @@ def _is_refused_reduction(module: Module, value: ast.expr) -> bool:
 
 def _owner(module: Module, receiver: ast.expr) -> ClassInfo | None:
     """Return the class of a module or callback whose ``log`` is Lightning's own."""
+    if isinstance(receiver, ast.Call) and isinstance(receiver.func, ast.Name):
+        if receiver.func.id != "super":
+            return None
+        cls = module.enclosing_class(receiver)
+        above = cls.mro()[1:] if cls is not None else []
+        owns = any(name in owner.namespace for owner in above for name in _LOGS)
+        return None if cls is None or owns or not cls.is_kind("LightningModule") else cls
     cls = kind_of(module, receiver).cls
     if cls is None and isinstance(receiver, ast.Name):
         cls = module.enclosing_class(receiver)

@@ -11,6 +11,7 @@ from lintmetrics.model.values import Metric, options
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
+    from lintmetrics.edits import FunctionNode
     from lintmetrics.model.log_calls import LogCall
     from lintmetrics.project import Module
 
@@ -44,10 +45,7 @@ def _why(call: LogCall, metric: Metric) -> str | None:
     if function is None:
         return None
     if call.is_of_callback:
-        root = _root(value)
-        first = function.args.args[0].arg if function.args.args else ""
-        is_own = isinstance(value, ast.Attribute) and root == first == "self"
-        if is_own and metric.path and not _hands_over(call):
+        if metric.path and _is_own(call, function, value) and not _hands_over(call):
             return f"{call.cls.node.name} holds"
         return None
     if not call.cls.is_kind("LightningModule"):
@@ -77,6 +75,29 @@ def _why(call: LogCall, metric: Metric) -> str | None:
     if not isinstance(statement, ast.Assign) or metric.module.parent(statement) is not maker:
         return None
     return f"{maker.name} makes anew each time" if _is_whole(metric.module, statement) else None
+
+
+def _is_own(call: LogCall, function: FunctionNode, value: ast.expr) -> bool:
+    """Tell whether a callback has what it logs from an attribute of its own."""
+    if isinstance(value, ast.Name):
+        bound = bindings(call.module, value.id, function)
+        if len(bound) != 1:
+            return False
+        (statement,) = bound
+        if isinstance(statement, ast.For):
+            value = statement.iter
+        elif isinstance(statement, ast.Assign):
+            value = statement.value
+        else:
+            return False
+    first = function.args.args[0].arg if function.args.args else ""
+    names = {n.id for n in subtree(value) if isinstance(n, ast.Name)}
+    return first == "self" and "self" in names and not names & _parameters(function)
+
+
+def _parameters(function: FunctionNode) -> set[str]:
+    """Return what a function is given besides ``self``."""
+    return {a.arg for a in (*function.args.args[1:], *function.args.kwonlyargs)}
 
 
 def _is_whole(module: Module, statement: ast.Assign) -> bool:
