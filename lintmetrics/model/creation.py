@@ -72,6 +72,28 @@ class Place:
                 texts.append(f"{name}={self._text(module, function, name, value)}")
         return texts
 
+    def repeated(self, module: Module, call: ast.Call) -> list[str]:
+        """Return the text of a constructor's own arguments as it is right here.
+
+        Args:
+            module: the file of the call; ``call``: the call that makes the object elsewhere.
+
+        Raises:
+            CannotEdit: an argument is not known here.
+        """
+        function = module.enclosing_function(call)
+        texts: list[str] = []
+        for argument in call.args:
+            if isinstance(argument, ast.Starred):
+                raise CannotEdit(f"the arguments at line {call.lineno} are unpacked from a name")
+            texts.append(self._text(module, function, "", argument).removeprefix("="))
+        for keyword in call.keywords:
+            if keyword.arg is None:
+                raise CannotEdit(f"the arguments at line {call.lineno} are unpacked from a name")
+            text = self._text(module, function, keyword.arg, keyword.value)
+            texts.append(f"{keyword.arg}={text}")
+        return texts
+
     def _text(
         self, module: Module, function: FunctionNode | None, name: str, node: ast.expr
     ) -> str:

@@ -1,0 +1,204 @@
+"""Declares with ``add_state`` what a custom metric gathers in."""
+
+from __future__ import annotations
+
+import ast
+
+from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
+from lintmetrics.config import Settings
+from lintmetrics.edits import CannotEdit, Editor
+from lintmetrics.model import list_rewrites, state_values
+from lintmetrics.model.metric_attributes import GatheredAttribute
+from lintmetrics.model.metric_classes import MetricClass, is_self, name_of
+from lintmetrics.project import FunctionInfo
+from lintmetrics.rule import Finding
+from lintmetrics.tree import subtree
+
+_STACKS = frozenset(("torch.stack",))
+# What takes a tensor of one number as it takes a number.
+_TAKES_TENSORS = frozenset(("float", "int", "abs", "builtins.float", "builtins.int"))
+
+
+class DeclaredMetricState(Codemod):
+    """``add_state`` in place of plain assignments in ``__init__``."""
+
+    codes = ("LM311",)
+
+    def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
+        """Plan the states of a class together: half of a quotient must not be reset alone."""
+        editor = Editor()
+        found = finding.detail
+        assert isinstance(found, list)
+        lines: dict[ast.stmt, list[str]] = {}
+        for attribute in found:
+            assert isinstance(attribute, GatheredAttribute)
+            statement = _place(attribute)
+            lines.setdefault(statement, []).append(_declaration(editor, attribute))
+        for statement, declarations in lines.items():
+            module = found[0].maker.module
+            targets = getattr(statement, "targets", [statement])
+            if len(declarations) != len(targets):
+                raise CannotEdit(
+                    f"line {statement.lineno} also makes attributes that are no states"
+                )
+            indent = module.source.indent_of(module.source.start(statement))
+            text = f"{module.source.newline}{indent}".join(declarations)
+            editor.replace(module, statement, text)
+        names = " and ".join(f"self.{attribute.name}" for attribute in found)
+        return Fix(
+            Relation.CORRECTS,
+            f"declare {names} with add_state: reset() empties, and each epoch counts its own "
+            "batches",
+            editor.edits,
+        )
+
+
+def _place(attribute: GatheredAttribute) -> ast.stmt:
+    """Return the statement to replace: in ``__init__``, behind that of the base."""
+    maker, statement = attribute.maker, attribute.made[0]
+    name = attribute.name
+    if maker.node.name != "__init__":
+        raise CannotEdit(f"self.{name} is made in {maker.node.name} at line {statement.lineno}")
+    others = [
+        node
+        for method, node in attribute.metric.mentioned(name)
+        if method.node is maker.node and node not in subtree(statement)
+    ]
+    if others:
+        raise CannotEdit(f"__init__ uses self.{name} again at line {others[0].lineno}")
+    begun = [
+        node.lineno
+        for node in subtree(maker.node)
+        if isinstance(node, ast.Attribute) and node.attr == "__init__"
+    ]
+    if not begun or min(begun) > statement.lineno:
+        raise CannotEdit(
+            f"self.{name} is made at line {statement.lineno} before super().__init__() has run"
+        )
+    return statement
+
+
+def _declaration(editor: Editor, attribute: GatheredAttribute) -> str:
+    """Return the call of ``add_state``, and plan what has to change with it."""
+    metric, name = attribute.metric, attribute.name
+    kinds = {change.kind for change in attribute.changes}
+    initial = attribute.initial
+    module = attribute.maker.module
+    this = attribute.maker.node.args.args[0].arg
+    if initial is None:
+        text = _buffer(attribute)
+        return f'{this}.add_state("{name}", default={text}, dist_reduce_fx="sum", persistent=True)'
+    if isinstance(initial, ast.List) or _is_list(attribute):
+        if kinds != {"append"}:
+            raise CannotEdit(f"self.{name} is a list that update does more to than append")
+        reduction = _list_reads(editor, attribute)
+        return f'{this}.add_state("{name}", default=[], dist_reduce_fx={reduction})'
+    if kinds == {"cat"}:
+        raise CannotEdit(
+            f"self.{name} grows by torch.cat; make it a list state, append and join it in compute"
+        )
+    if kinds != {"add"} or (isinstance(initial, ast.Constant) and initial.value is None):
+        raise CannotEdit(f"what self.{name} holds is no tensor; keep it in tensors first")
+    if isinstance(initial, ast.Constant):
+        _require_numbers(attribute)
+        text = state_values.number_default(editor, metric, module, initial, attribute.changes)
+    else:
+        name_called = name_of(module, initial) if isinstance(initial, ast.Call) else ""
+        if name_called.startswith("numpy.") or not isinstance(initial, ast.Call):
+            raise CannotEdit(f"what self.{name} holds is no tensor; keep it in tensors first")
+        if not name_called.startswith("torch."):
+            raise CannotEdit(f"what self.{name} holds is no tensor; keep it in tensors first")
+        text = module.source.segment(initial)
+    return f'{this}.add_state("{name}", default={text}, dist_reduce_fx="sum")'
+
+
+def _buffer(attribute: GatheredAttribute) -> str:
+    """Return what a buffer begins with."""
+    call = getattr(attribute.made[0], "value", None)
+    assert isinstance(call, ast.Call)
+    if len(call.args) != 2 or call.keywords:
+        raise CannotEdit(f"the arguments of register_buffer at line {call.lineno} are not known")
+    if any(change.kind != "add" for change in attribute.changes):
+        raise CannotEdit(f"update does more to the buffer self.{attribute.name} than add")
+    return attribute.maker.module.source.segment(call.args[1])
+
+
+def _is_list(attribute: GatheredAttribute) -> bool:
+    initial = attribute.initial
+    return isinstance(initial, ast.Call) and name_of(attribute.maker.module, initial) in (
+        "list",
+        "builtins.list",
+    )
+
+
+def _list_reads(editor: Editor, attribute: GatheredAttribute) -> str:
+    """Return the reduction of a list, with every place that joins it rewritten.
+
+    Raises:
+        CannotEdit: what is in the list may be no tensors, which alone are shared and moved.
+    """
+    metric, name = attribute.metric, attribute.name
+    changed = {node for change in attribute.changes for node in subtree(change.node)}
+    joins: list[tuple[FunctionInfo, ast.Call]] = []
+    stacks = 0
+    for method, node in metric.mentioned(name):
+        if node in changed or not isinstance(node.ctx, ast.Load):
+            continue
+        above = method.module.parent(node)
+        called = name_of(method.module, above) if isinstance(above, ast.Call) else ""
+        if isinstance(above, ast.Call) and list_rewrites.joins_rows(method.module, above):
+            joins.append((method, above))
+        elif called in _STACKS:
+            stacks += 1
+        elif called not in ("len", "builtins.len"):
+            raise CannotEdit(
+                f"whether self.{name} holds tensors does not show at line {node.lineno}"
+            )
+    if bool(joins) == bool(stacks):
+        raise CannotEdit(f"whether self.{name} holds tensors does not show in compute")
+    for method, call in joins:
+        text = method.module.source.segment(call.args[0])
+        editor.replace(method.module, call, list_rewrites.joined(editor, method.module, text))
+    return '"cat"' if joins else "None"
+
+
+def _require_numbers(attribute: GatheredAttribute) -> None:
+    """Raise where a number may become a tensor of several, or is used as only a number can be."""
+    name = attribute.name
+    for change in attribute.changes:
+        if not state_values.is_one_number(change.method, change.value):
+            raise CannotEdit(
+                f"whether one number is added to self.{name} does not show at line "
+                f"{getattr(change.node, 'lineno', 0)}"
+            )
+    changed = {node for change in attribute.changes for node in subtree(change.node)}
+    metric: MetricClass = attribute.metric
+    for method, node in metric.mentioned(name):
+        if node in changed or not isinstance(node.ctx, ast.Load):
+            continue
+        if not _is_arithmetic(method, node):
+            raise CannotEdit(f"line {node.lineno} asks more of self.{name} than of a tensor")
+
+
+def _is_arithmetic(method: FunctionInfo, node: ast.Attribute) -> bool:
+    """Tell whether a place does with a number what it can do with a tensor of one number."""
+    below: ast.AST = node
+    for above in method.module.ancestors(node):
+        if isinstance(above, (ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.BoolOp)):
+            below = above
+            continue
+        if isinstance(above, ast.Call):
+            if below is above.func:
+                below = above
+                continue
+            name = name_of(method.module, above)
+            return name.startswith("torch.") or name in _TAKES_TENSORS
+        if isinstance(above, ast.Attribute):
+            if is_self(above, method.node):
+                return False
+            below = above
+            continue
+        return isinstance(
+            above, (ast.Return, ast.Assign, ast.If, ast.Dict, ast.Tuple, ast.keyword, ast.Assert)
+        )
+    return False

@@ -1,0 +1,125 @@
+"""What ``update`` adds to a state: one number or many, whole ones or others."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from lintmetrics.edits import Editor
+from lintmetrics.model.metric_classes import Change, MetricClass, name_of
+from lintmetrics.project import FunctionInfo, Module
+from lintmetrics.tree import subtree
+
+_REDUCES = frozenset(("sum", "mean", "nansum", "nanmean", "max", "min", "norm", "count_nonzero"))
+_SAME = frozenset(("detach", "cpu", "float", "double", "long", "int", "to", "clone", "squeeze"))
+_DEPTH = 5
+
+
+def number_default(
+    editor: Editor, metric: MetricClass, module: Module, value: ast.expr, moves: Sequence[Change]
+) -> str:
+    """Return the tensor that a state begins with in place of a number.
+
+    A whole number stays one where all that is added to it is: a float cannot be added in place to
+    a tensor of integers.
+    """
+    del metric
+    torch = editor.add_import(module, "torch")
+    text = module.source.segment(value)
+    is_whole = isinstance(value, ast.Constant) and isinstance(value.value, int)
+    if is_whole and not all(m.kind == "add" and is_count(m.method, m.value) for m in moves):
+        text = f"{text}.0"
+    return f"{torch}.tensor({text})"
+
+
+def is_count(method: FunctionInfo, node: ast.expr | None, depth: int = 0) -> bool:
+    """Tell whether an expression is a whole number of Python: a size, a length, a constant."""
+    if node is None or depth > _DEPTH:
+        return False
+    if isinstance(node, ast.Constant):
+        return type(node.value) is int
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
+        return is_count(method, node.left, depth + 1) and is_count(method, node.right, depth + 1)
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.value, ast.Attribute) and node.value.attr == "shape"
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute):
+            return node.func.attr == "numel" or (node.func.attr == "size" and bool(node.args))
+        return name_of(method.module, node) in ("len", "int", "builtins.len", "builtins.int")
+    bound = _bound(method, node)
+    return bound is not None and is_count(method, bound, depth + 1)
+
+
+def is_one_number(method: FunctionInfo, node: ast.expr | None, depth: int = 0) -> bool:
+    """Tell whether an expression is surely one number, of Python or in a tensor."""
+    if node is None or depth > _DEPTH:
+        return False
+    if is_count(method, node):
+        return True
+    if isinstance(node, ast.Constant):
+        return type(node.value) is float
+    if isinstance(node, ast.UnaryOp):
+        return is_one_number(method, node.operand, depth + 1)
+    if isinstance(node, ast.BinOp):
+        return all(is_one_number(method, n, depth + 1) for n in (node.left, node.right))
+    if isinstance(node, ast.Call):
+        func = node.func
+        if isinstance(func, ast.Attribute):
+            if func.attr == "item":
+                return True
+            name = method.module.qualified(func) or ""
+            if name.startswith("torch.") and func.attr in _REDUCES:
+                return len(node.args) == 1 and not node.keywords
+            if func.attr in _REDUCES:
+                return not node.args and not node.keywords
+            return func.attr in _SAME and is_one_number(method, func.value, depth + 1)
+        return name_of(method.module, node) in ("float", "builtins.float")
+    bound = _bound(method, node)
+    return bound is not None and is_one_number(method, bound, depth + 1)
+
+
+def _bound(method: FunctionInfo, node: ast.expr) -> ast.expr | None:
+    """Return the one value that a local name is given."""
+    if not isinstance(node, ast.Name):
+        return None
+    stores = [
+        inner
+        for inner in subtree(method.node)
+        if isinstance(inner, ast.Name)
+        and inner.id == node.id
+        and not isinstance(inner.ctx, ast.Load)
+    ]
+    if len(stores) != 1:
+        return None
+    statement = method.module.statement(stores[0])
+    if isinstance(statement, ast.Assign) and statement.targets == [stores[0]]:
+        return statement.value
+    return None
+
+
+def is_number(change: Change) -> bool:
+    """Tell whether a plain assignment surely leaves a number of Python in an attribute."""
+    node = change.node
+    return isinstance(node, ast.Assign) and _is_python(change.method, node.value, 0)
+
+
+def _is_python(method: FunctionInfo, node: ast.expr, depth: int) -> bool:
+    if depth > _DEPTH:
+        return False
+    if isinstance(node, ast.Constant):
+        return type(node.value) in (int, float)
+    if isinstance(node, ast.UnaryOp):
+        return _is_python(method, node.operand, depth + 1)
+    if isinstance(node, ast.BinOp):
+        return all(_is_python(method, side, depth + 1) for side in (node.left, node.right))
+    if isinstance(node, ast.IfExp):
+        return all(_is_python(method, side, depth + 1) for side in (node.body, node.orelse))
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute):
+            return node.func.attr == "item" and not node.args
+        name = name_of(method.module, node).removeprefix("builtins.")
+        if name in ("max", "min", "sum", "abs", "round") and len(node.args) > 1:
+            return all(_is_python(method, argument, depth + 1) for argument in node.args)
+        return name in ("float", "int", "len")
+    bound = _bound(method, node)
+    return bound is not None and _is_python(method, bound, depth + 1)
