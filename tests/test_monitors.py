@@ -315,3 +315,55 @@ def test_a_number_in_a_file_name_may_be_logged_under_a_key_that_is_not_known(
     body = MODEL + "    self.log(self.key, loss)\n"
     script = 'ModelCheckpoint(filename="{val_los:.2f}")'
     assert found(tmp_path, body, script, "LM404") == []
+
+
+LOADERS = """
+def val_dataloader(self):
+    return [self.first, self.second]
+
+def validation_step(self, batch, batch_idx, dataloader_idx=0):
+    self.log("val_loss", self.net(batch).mean(){more})
+"""
+STEPS = """
+def validation_step(self, batch, batch_idx):
+    self.log("val_loss", self.net(batch).mean(), on_step=True, on_epoch={epoch})
+"""
+AT_THE_END = """
+def on_train_epoch_end(self):
+    self.log("val_loss", 1.0)
+"""
+UNSEEN = [
+    (STEPS.format(epoch=False), "val_loss", "for loggers alone"),
+    (STEPS.format(epoch=True), "val_loss_step", "which only loggers are given"),
+    (LOADERS.format(more=""), "val_loss", "for each dataloader under a key of its own"),
+]
+SEEN = [
+    (STEPS.format(epoch=True), "val_loss"),
+    (STEPS.format(epoch=True), "val_loss_epoch"),
+    (STEPS.format(epoch="self.every"), "val_loss"),
+    (STEPS.format(epoch=False) + "    self.log(self.key, 1.0)\n", "val_loss"),
+    (STEPS.format(epoch=False).replace("validation", "training"), "val_loss"),
+    (STEPS.format(epoch=False) + AT_THE_END, "val_loss"),
+    (LOADERS.format(more=""), "val_loss/dataloader_idx_1"),
+    (LOADERS.format(more=", add_dataloader_idx=False"), "val_loss"),
+    (LOADERS.format(more="").replace(", self.second", ""), "val_loss"),
+    (LOADERS.format(more="").replace("[self.first, self.second]", "self.loaders"), "val_loss"),
+    (LOADERS.format(more="").replace("_step", "_epoch_end"), "val_loss"),
+]
+
+
+@pytest.mark.parametrize(("body", "key", "why"), UNSEEN)
+def test_a_key_that_only_loggers_are_given_is_not_there_to_watch(
+    tmp_path: Path, body: str, key: str, why: str
+) -> None:
+    script = f'EarlyStopping(monitor="{key}")'
+    (diagnostic,) = found(tmp_path, body, script, "LM401")
+    assert why in diagnostic.message
+    assert (diagnostic.fix is not None) == key.endswith("_step")
+
+
+@pytest.mark.parametrize(("body", "key"), SEEN)
+def test_a_key_that_callbacks_are_given_is_there_to_watch(
+    tmp_path: Path, body: str, key: str
+) -> None:
+    assert found(tmp_path, body, f'EarlyStopping(monitor="{key}")', "LM401") == []

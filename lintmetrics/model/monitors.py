@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 from lintmetrics.model import hooks
 from lintmetrics.model.flow import LightningClass
-from lintmetrics.model.log_calls import LogContext
+from lintmetrics.model.loaders import how_many
+from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import Form, numbers
 from lintmetrics.tree import subtree
@@ -314,15 +315,91 @@ def without_level(monitor: Monitor) -> str:
 
 def ways_of(monitor: Monitor, key: str = "") -> list[LogContext]:
     """Return every way in which a key that is spelled in a log call is logged."""
-    found: list[LogContext] = []
     base = key or re.sub(r"/dataloader_idx_\d+$", "", monitor.key)
-    quoted = re.compile(rf"(['\"]){re.escape(base)}\1")
+    return [way for _, way in _calls_of(monitor, base)]
+
+
+def _calls_of(monitor: Monitor, key: str) -> Iterator[tuple[LogCall, LogContext]]:
+    """Yield the calls that log a key which is spelled, with the ways that lead to them."""
+    quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
     for module in monitor.module.project.mentioning(quoted):
         for cls in module.classes:
             if cls.is_lightning or cls.is_kind("Callback"):
                 for call in LightningClass.of(cls).log_calls:
-                    found += [way for way in call.contexts if way.key == base]
+                    for way in call.contexts:
+                        if way.key == key:
+                            yield call, way
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Why a key is not there for those who watch it, although it is logged.
+
+    Args:
+        why: in words; ``help``: what to do.
+        key: the key to watch instead; empty where there is none.
+    """
+
+    why: str
+    help: str
+    key: str = ""
+
+
+def unseen(monitor: Monitor) -> Unseen | None:
+    """Return why a logged key is not there for those who watch it; ``None`` where it may be."""
+    base = monitor.key.removesuffix("_step")
+    of_evaluation = list(_calls_of(monitor, monitor.key)) or list(_calls_of(monitor, base))
+    if not of_evaluation or not all(
+        way.stage in ("val", "test") and hooks.is_batch_hook(way.hook) for _, way in of_evaluation
+    ):
+        return None
+    levels = {(way.on_step, way.on_epoch) for _, way in of_evaluation}
+    is_step = of_evaluation[0][1].key != monitor.key
+    found = None
+    if is_step and levels == {(True, True)}:
+        found = Unseen(
+            f'the steps of "{base}" in an evaluation, which only loggers are given',
+            f'watch "{base}"',
+            base,
+        )
+    elif not is_step and levels == {(True, False)}:
+        found = Unseen(
+            f'"{base}", which is logged at the steps of an evaluation, for loggers alone',
+            "log it with on_epoch=True",
+        )
+    elif not is_step and all(_is_split(call, way) for call, way in of_evaluation):
+        found = Unseen(
+            f'"{base}", which is logged for each dataloader under a key of its own',
+            f'watch "{base}/dataloader_idx_0", or another of them',
+        )
+    if found is None or _is_logged_elsewhere(monitor, {base, monitor.key}, of_evaluation):
+        return None
     return found
+
+
+def _is_split(call: LogCall, way: LogContext) -> bool:
+    """Tell whether Lightning gives the key of a way the number of the dataloader."""
+    given = {keyword.arg for keyword in call.node.keywords}
+    if None in given or "add_dataloader_idx" in given:
+        return False
+    return how_many(call.cls, way.stage) > 1
+
+
+def _is_logged_elsewhere(
+    monitor: Monitor, keys: set[str], known: list[tuple[LogCall, LogContext]]
+) -> bool:
+    """Tell whether a key may be logged by a call besides those that are known."""
+    nodes = {call.node for call, _ in known}
+    for module in monitor.module.project.mentioning(_LOG):
+        for call in module.calls:
+            if call in nodes:
+                continue
+            for key in _keys_of(module, call):
+                if key is None or key in keys:
+                    return True
+                if "*" in key and any(_pattern(key).fullmatch(one) for one in keys):
+                    return True
+    return False
 
 
 def is_last_batch(way: LogContext) -> bool:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lintmetrics.model.monitors import is_spelled, logged_keys, monitors, ways_of, without_level
+from lintmetrics.model.monitors import (
+    is_spelled,
+    logged_keys,
+    monitors,
+    unseen,
+    ways_of,
+    without_level,
+)
 from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -63,6 +70,16 @@ class UnknownMonitor(Rule):
     def check(self, module: Module) -> Iterator[Finding]:
         """Find keys that are written nowhere else, where a key much like them is logged."""
         for monitor in monitors(module):
+            lost = unseen(monitor)
+            if lost is not None:
+                yield Finding(
+                    monitor,
+                    f"{monitor.kind} watches {lost.why}",
+                    help=lost.help,
+                    node=monitor.key_node,
+                    detail=lost.key or None,
+                )
+                continue
             if is_spelled(monitor):
                 continue
             plain = without_level(monitor)
