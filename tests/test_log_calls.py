@@ -362,6 +362,10 @@ TAKEN = {
     "of a dict": 'd = {"a": p.mean()}; self.log("x", d["a"])',
     "unpacked": 'a, b = p.mean(), p.max(); self.log("x", a)',
     "not known": 'self.log("x", self.score(p))',
+    "by keyword": 'self.log(name="x", value=p.mean())',
+    "a dict by keyword": 'self.log_dict(dictionary={"x": p.mean()})',
+    "spread": 'pair = ("x", p.mean()); self.log(*pair)',
+    "options": 'self.log("x", **self.entry(p))',
 }
 WRITE = in_hook("write", 'if value is not None: self.log("x", value)', "self, value")
 
@@ -378,8 +382,10 @@ def test_a_value_that_may_be_one_number_is_quiet(line: str, tmp_path: Path) -> N
         ('self.log("x", self.spread(p, y))', 'self.log("x", self.spread(p, y).mean())'),
         ('self.log("x", p.mean().cpu().numpy())', 'self.log("x", p.mean())'),
         ('self.log("x", self.all, on_epoch=True)', "self.log_dict(self.all, on_epoch=True)"),
+        ('self.log({"x": p.mean()}, prog_bar=True)', 'self.log_dict({"x": p.mean()}, prog_bar'),
+        ('self.log_dict("x", p.mean())', 'self.log("x", p.mean())'),
     ],
-    ids=["losses", "an array", "a collection"],
+    ids=["losses", "an array", "a collection", "a dict", "a key"],
 )
 def test_a_value_is_written_as_it_is_taken(line: str, wanted: str, tmp_path: Path) -> None:
     assert wanted in fixed(tmp_path, in_validation(line), "LM603")

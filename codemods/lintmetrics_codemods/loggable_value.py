@@ -26,8 +26,10 @@ class LoggableValue(Codemod):
         assert isinstance(call, LogCall)
         assert isinstance(value, RefusedValue)
         written, module = call.value_node, call.module
-        assert written is not None
         editor = Editor()
+        if value.kind in ("keyless", "keyed"):
+            return _other_method(call, value)
+        assert written is not None
         if value.kind == "losses":
             text = module.source.segment(written)
             inner = text if isinstance(written, _PLAIN) else f"({text})"
@@ -42,6 +44,18 @@ class LoggableValue(Codemod):
         if value.kind == "collection":
             return _members(call)
         return Blocked(f"which number of {value.what} is meant is for you to say")
+
+
+def _other_method(call: LogCall, value: RefusedValue) -> Fix | Blocked:
+    """Plan ``log_dict`` for a dict, ``log`` for a key and a value."""
+    func = call.node.func
+    assert isinstance(func, ast.Attribute)
+    if value.kind == "keyed" and len(call.node.args) != 2:
+        return Blocked("which value belongs to the key is for you to say")
+    new = "log_dict" if value.kind == "keyless" else "log"
+    editor = Editor()
+    editor.rename_attribute(call.module, func, new)
+    return Fix(Relation.PRESERVES, f"call self.{new}", editor.edits)
 
 
 def _tensor(call: LogCall, value: RefusedValue) -> Fix | Blocked:

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING
 
 from lintmetrics import facts
 from lintmetrics.facts import LogArgument
-from lintmetrics.model.lightning_objects import (
-    has_strange_bases,
-    is_left_alone,
-    kind_of,
-)
+from lintmetrics.model.lightning_objects import gives, is_left_alone, kind_of
 from lintmetrics.project import FunctionInfo
 from lintmetrics.releases import reaches
 from lintmetrics.rule import Consequence
@@ -174,7 +170,5 @@ def _owner(module: Module, receiver: ast.expr) -> ClassInfo | None:
 
 
 def _is_plain(cls: ClassInfo) -> bool:
-    """Tell whether no base from elsewhere may have a ``log`` of its own."""
-    return (cls.is_kind("LightningModule") or cls.is_kind("Callback")) and not has_strange_bases(
-        cls
-    )
+    """Tell whether no base from elsewhere, and no attribute, may be a ``log`` of its own."""
+    return cls.is_kind("LightningModule") and not gives(cls, "log")

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lintmetrics.model.lightning_objects import gives
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.trails import attribute_value
 from lintmetrics.model.values import Const, Form, Map, Metric, Number, Seq, Value, options
@@ -51,7 +52,9 @@ class RefusedValue:
 
     Args:
         what: it in words, such as ``"a list"``.
-        kind: ``"array"``, ``"dict"``, ``"collection"``, ``"losses"``, ``"vector"`` or ``"other"``.
+        kind: ``"array"``, ``"dict"``, ``"collection"``, ``"losses"``, ``"vector"`` or ``"other"``;
+            ``"keyless"`` and ``"keyed"`` for a ``log`` call that wants to be a ``log_dict`` call
+            and the other way round.
         since: the first release that raises.
         made: the expression that makes it.
     """
@@ -64,6 +67,9 @@ class RefusedValue:
 
 def refused_value(call: LogCall) -> RefusedValue | None:
     """Return why the value of a log call is refused; ``None`` where it may be one number."""
+    mixed = _mixed_up(call)
+    if mixed is not None:
+        return mixed
     if call.value_node is None or (call.is_dict and call.entry is None):
         return None
     made, module = _made(call), call.module
@@ -71,6 +77,24 @@ def refused_value(call: LogCall) -> RefusedValue | None:
     if found is None or not reaches(module.project.target_lightning, found.since):
         return None
     return found
+
+
+def _mixed_up(call: LogCall) -> RefusedValue | None:
+    """Return what takes ``log`` for ``log_dict``, or the other way round."""
+    node = call.node
+    if not node.args or any(isinstance(argument, ast.Starred) for argument in node.args):
+        return None
+    first, given = node.args[0], {keyword.arg for keyword in node.keywords}
+    if gives(call.cls, "log") or gives(call.cls, "log_dict") or None in given:
+        return None
+    if call.is_dict:
+        if isinstance(first, ast.JoinedStr) or (
+            isinstance(first, ast.Constant) and isinstance(first.value, str)
+        ):
+            return RefusedValue("a key in place of a dict", "keyed", "1.0", first)
+    elif len(node.args) == 1 and "value" not in given and isinstance(first, ast.Dict):
+        return RefusedValue("a dict without a key", "keyless", "1.0", first)
+    return None
 
 
 def _made(call: LogCall) -> ast.expr:

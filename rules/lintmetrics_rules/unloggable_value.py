@@ -12,6 +12,8 @@ _HELP = {
     "array": "log the tensor itself",
     "dict": "log its entries: self.log_dict({...})",
     "collection": "log its members: self.log_dict(...) with the collection",
+    "keyless": "say self.log_dict(...)",
+    "keyed": "say self.log(...), or give log_dict a dict",
     "losses": "log its mean: .mean()",
     "vector": "log one number for each of them, each under a key of its own, or their mean",
     "other": "log a number, a tensor of one element or a Metric object",
@@ -24,7 +26,7 @@ class UnloggableValue(Rule):
     ``self.log`` takes a number, a tensor of one element or a Metric object that computes one. A
     string, ``None``, a list, a dict, a NumPy array and a MetricCollection raise. Up to 1.6 a tensor
     of several elements was logged as its mean, and up to 1.9 a dict went to the loggers as it was;
-    both raise today.
+    both raise today. A dict of numbers is for ``self.log_dict``, which takes no key.
     """
 
     code = "LM603"
@@ -65,10 +67,13 @@ class UnloggableValue(Rule):
         """Find values that raise whatever the batch is."""
         value = refused_value(call)
         if value is not None:
+            name = call.module.source.segment(value.made) if "key" in value.kind else call.key
+            name = name if len(name) <= 40 and "\n" not in name else "the first argument"
+            method = "self.log_dict" if value.kind == "keyed" else "self.log"
             yield Finding(
                 call,
-                f"{call.key} is {value.what}, which self.log refuses",
+                f"{name} is {value.what}, which {method} refuses",
                 help=_HELP[value.kind],
-                node=call.value_node,
+                node=value.made if "key" in value.kind else call.value_node,
                 detail=value,
             )
