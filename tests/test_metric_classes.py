@@ -631,6 +631,51 @@ def test_what_others_empty_is_quiet(tmp_path: Path) -> None:
     ]
 
 
+USER = """
+import lightning.pytorch as pl
+
+
+class M(pl.LightningModule):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+        self.error = Own()
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.error{call}(self.net(x), y)
+        self.log("val_error", self.error)
+"""
+BY_HAND = {
+    "a list": (
+        metric(PLAIN_LIST, APPEND, JOINED, "def reset(self):\n    self.errors = []\n"),
+        "    def reset(self):\n        super().reset()\n\n",
+    ),
+    "cleared": (
+        metric(PLAIN_LIST, APPEND, JOINED, RESET + "self.errors.clear()\n    self.last = None\n"),
+        "    def reset(self):\n        super().reset()\n        self.last = None\n",
+    ),
+    "numbers": (
+        metric(PLAIN, ADD, DIVIDE, RESET + "self.total = 0.0\n    self.count = 0\n"),
+        "    def reset(self):\n        super().reset()\n\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("own", "wanted"), BY_HAND.values(), ids=BY_HAND)
+def test_a_reset_by_hand_is_not_enough_for_calls(own: str, wanted: str, tmp_path: Path) -> None:
+    assert found(tmp_path, own, USER.format(call=".update")) == []
+    (diagnostic,) = found(tmp_path, own, USER.format(call=""))
+    assert diagnostic.code == "LM311"
+    assert "calling the object keeps the last batch only" in diagnostic.message
+    report = projects.fix(tmp_path, *CODES)
+    assert not report.failed
+    assert report.diagnostics == []
+    text = (tmp_path / "own.py").read_text(encoding="utf-8")
+    assert wanted in text
+    assert "self.add_state(" in text
+
+
 def test_one_finding_speaks_of_all_attributes(tmp_path: Path) -> None:
     (diagnostic,) = found(tmp_path, metric(PLAIN, ADD, DIVIDE))
     assert diagnostic.message.startswith("self.total and self.count of Own are no states")
@@ -671,6 +716,18 @@ WRITTEN = {
     "a whole number that floats are added to": (
         metric("self.total = 0", "self.total += preds.sum()", "return self.total"),
         TOTAL,
+    ),
+    "hits, which are counted": (
+        metric("self.hits = 0", "self.hits += (preds == target).sum()", "return self.hits / 2"),
+        'self.add_state("hits", default=torch.tensor(0), dist_reduce_fx="sum")',
+    ),
+    "hits in words": (
+        metric(
+            "self.hits = 0",
+            "both = torch.logical_and(preds > 0, target > 0)\nself.hits += torch.sum(both).item()",
+            "return self.hits / 2",
+        ),
+        'self.add_state("hits", default=torch.tensor(0), dist_reduce_fx="sum")',
     ),
     "a joined list": (metric(PLAIN_LIST, APPEND, JOINED), LIST),
     "a stacked list": (

@@ -9,7 +9,7 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model import list_rewrites, state_values
 from lintmetrics.model.metric_attributes import GatheredAttribute
-from lintmetrics.model.metric_classes import MetricClass, is_self, name_of
+from lintmetrics.model.metric_classes import MetricClass, changes, is_self, name_of
 from lintmetrics.project import FunctionInfo
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
@@ -44,13 +44,43 @@ class DeclaredMetricState(Codemod):
             indent = module.source.indent_of(module.source.start(statement))
             text = f"{module.source.newline}{indent}".join(declarations)
             editor.replace(module, statement, text)
+        _write_resets(editor, found)
         names = " and ".join(f"self.{attribute.name}" for attribute in found)
         return Fix(
             Relation.CORRECTS,
-            f"declare {names} with add_state: reset() empties, and each epoch counts its own "
-            "batches",
+            f"declare {names} with add_state, which reset(), calls and processes know: each epoch "
+            "counts all its batches, and no others",
             editor.edits,
         )
+
+
+def _write_resets(editor: Editor, found: list[GatheredAttribute]) -> None:
+    """Leave to ``Metric.reset`` what an own one did by hand."""
+    begun: set[ast.AST] = set()
+    for attribute in found:
+        for method in attribute.resets:
+            if method.cls is not attribute.metric.cls or method.node.name != "reset":
+                raise CannotEdit(f"{method.node.name} also sets self.{attribute.name} back")
+            for change in changes(method):
+                if change.attribute != attribute.name:
+                    continue
+                statement = method.module.statement(change.node)
+                targets = getattr(statement, "targets", [None])
+                if change.kind != "set" or len(targets) > 1 or statement not in method.node.body:
+                    raise CannotEdit(
+                        f"reset does more to self.{attribute.name} at line {statement.lineno}"
+                    )
+                if method.node in begun or _calls_base(method):
+                    editor.remove(method.module, statement)
+                else:
+                    editor.replace(method.module, statement, "super().reset()")
+                begun.add(method.node)
+
+
+def _calls_base(method: FunctionInfo) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "reset" for node in subtree(method.node)
+    )
 
 
 def _place(attribute: GatheredAttribute) -> ast.stmt:
@@ -138,7 +168,7 @@ def _list_reads(editor: Editor, attribute: GatheredAttribute) -> str:
         CannotEdit: what is in the list may be no tensors, which alone are shared and moved.
     """
     metric, name = attribute.metric, attribute.name
-    changed = {node for change in attribute.changes for node in subtree(change.node)}
+    changed = _written(attribute)
     joins: list[tuple[FunctionInfo, ast.Call]] = []
     stacks = 0
     for method, node in metric.mentioned(name):
@@ -162,6 +192,16 @@ def _list_reads(editor: Editor, attribute: GatheredAttribute) -> str:
     return '"cat"' if joins else "None"
 
 
+def _written(attribute: GatheredAttribute) -> set[ast.AST]:
+    """Return the nodes of what update and reset do to an attribute."""
+    nodes = {node for change in attribute.changes for node in subtree(change.node)}
+    for method in attribute.resets:
+        for change in changes(method):
+            if change.attribute == attribute.name:
+                nodes.update(subtree(change.node))
+    return nodes
+
+
 def _require_numbers(attribute: GatheredAttribute) -> None:
     """Raise where a number may become a tensor of several, or is used as only a number can be."""
     name = attribute.name
@@ -171,7 +211,7 @@ def _require_numbers(attribute: GatheredAttribute) -> None:
                 f"whether one number is added to self.{name} does not show at line "
                 f"{getattr(change.node, 'lineno', 0)}"
             )
-    changed = {node for change in attribute.changes for node in subtree(change.node)}
+    changed = _written(attribute)
     metric: MetricClass = attribute.metric
     for method, node in metric.mentioned(name):
         if node in changed or not isinstance(node.ctx, ast.Load):

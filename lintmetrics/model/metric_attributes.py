@@ -6,6 +6,8 @@ import ast
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.held_metrics import held_metrics
 from lintmetrics.model.metric_classes import Change, MetricClass, changes, is_self, kind_of, name_of
 from lintmetrics.project import FunctionInfo
 from lintmetrics.tree import subtree
@@ -23,6 +25,8 @@ class GatheredAttribute:
         made: the statements of ``__init__`` that make it, in the method ``maker``.
         initial: what it is made of; ``None`` where it is a buffer.
         changes: what ``update`` does to it.
+        resets: the methods that set it back by hand, which is right for ``update()`` alone: calling
+            the object resets it in between, and only states are put back behind that.
     """
 
     metric: MetricClass
@@ -31,6 +35,7 @@ class GatheredAttribute:
     made: tuple[ast.stmt, ...]
     initial: ast.expr | None
     changes: tuple[Change, ...]
+    resets: tuple[FunctionInfo, ...] = ()
 
 
 def gathered(metric: MetricClass) -> list[GatheredAttribute]:
@@ -56,12 +61,31 @@ def gathered(metric: MetricClass) -> list[GatheredAttribute]:
                 continue
             if not metric.reads(metric.computes, name):
                 continue
-            if _is_set_elsewhere(metric, name, working) or metric.is_touched_outside(name):
+            resets = _setters(metric, name, working)
+            if resets is None or metric.is_touched_outside(name):
+                continue
+            by_hand = [method.node for method in metric.reached("reset")]
+            if any(method.node not in by_hand for method in resets):
                 continue
             found[name] = GatheredAttribute(
-                metric, name, maker, (statement,), initial, tuple(moves)
+                metric, name, maker, (statement,), initial, tuple(moves), tuple(resets)
             )
-    return list(found.values())
+    kept = list(found.values())
+    if any(attribute.resets for attribute in kept) and not _is_called(metric):
+        return [attribute for attribute in kept if not attribute.resets]
+    return kept
+
+
+def _is_called(metric: MetricClass) -> bool:
+    """Tell whether a module of the project calls such an object, and does not only update it."""
+    classes = {metric.cls, *metric.cls.subclasses}
+    return any(
+        held.metric.custom in classes and any(use.operation == "forward" for use in held.uses)
+        for module in metric.users()
+        for cls in module.classes
+        if cls.is_lightning
+        for held in held_metrics(LightningClass.of(cls))
+    )
 
 
 def _made(maker: FunctionInfo) -> list[tuple[str, ast.stmt, ast.expr | None]]:
@@ -127,23 +151,24 @@ def _is_first(move: Change, initial: ast.expr | None) -> bool:
     return False
 
 
-def _is_set_elsewhere(metric: MetricClass, name: str, working: Collection[ast.AST]) -> bool:
-    """Tell whether another method, such as ``reset``, may set it back."""
+def _setters(
+    metric: MetricClass, name: str, working: Collection[ast.AST]
+) -> list[FunctionInfo] | None:
+    """Return the other methods that set an attribute back; ``None`` where any may."""
     methods = {method.node: method for method, _ in metric.mentioned(name)}
+    found = []
     for method in methods.values():
         if method.node in working:
             continue
         if any(change.attribute == name for change in changes(method)):
-            return True
+            found.append(method)
         for node in subtree(method.node):
-            # A del, or a clear() of another kind.
             if isinstance(node, ast.Delete) and name in ast.dump(node):
-                return True
-    return any(
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("setattr", "vars")
-        for cls in metric.cls.mro()
-        for method in cls.methods.values()
-        for node in subtree(method)
-    )
+                return None
+    for cls in metric.cls.mro():
+        for node in cls.methods.values():
+            for inner in subtree(node):
+                func = inner.func if isinstance(inner, ast.Call) else None
+                if isinstance(func, ast.Name) and func.id in ("setattr", "vars"):
+                    return None
+    return found

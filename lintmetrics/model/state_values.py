@@ -12,6 +12,12 @@ from lintmetrics.tree import subtree
 
 _REDUCES = frozenset(("sum", "mean", "nansum", "nanmean", "max", "min", "norm", "count_nonzero"))
 _SAME = frozenset(("detach", "cpu", "float", "double", "long", "int", "to", "clone", "squeeze"))
+_OF_FLAGS = frozenset(
+    (
+        *("eq", "ne", "gt", "ge", "lt", "le", "isclose", "isin", "isnan", "bool", "long", "int"),
+        *("logical_and", "logical_or", "logical_not", "logical_xor", "argmax", "argmin"),
+    )
+)
 _DEPTH = 5
 
 
@@ -43,11 +49,51 @@ def is_count(method: FunctionInfo, node: ast.expr | None, depth: int = 0) -> boo
     if isinstance(node, ast.Subscript):
         return isinstance(node.value, ast.Attribute) and node.value.attr == "shape"
     if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute):
-            return node.func.attr == "numel" or (node.func.attr == "size" and bool(node.args))
+        func = node.func
+        if isinstance(func, ast.Attribute):
+            if func.attr == "numel" or (func.attr == "size" and bool(node.args)):
+                return True
+            if func.attr in ("item", "detach", "cpu") and not node.args:
+                return is_count(method, func.value, depth + 1)
+            if func.attr in ("sum", "count_nonzero"):
+                return _adds_flags(method, node, depth)
+            return False
         return name_of(method.module, node) in ("len", "int", "builtins.len", "builtins.int")
     bound = _bound(method, node)
     return bound is not None and is_count(method, bound, depth + 1)
+
+
+def _adds_flags(method: FunctionInfo, call: ast.Call, depth: int) -> bool:
+    """Tell whether a call counts: one number, the sum of all of a tensor of flags or whole ones."""
+    func = call.func
+    assert isinstance(func, ast.Attribute)
+    is_of_torch = (method.module.qualified(func) or "").startswith("torch.")
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if len(given) != (1 if is_of_torch else 0):
+        return False
+    return func.attr == "count_nonzero" or _is_whole(
+        method, call.args[0] if is_of_torch else func.value, depth + 1
+    )
+
+
+def _is_whole(method: FunctionInfo, node: ast.expr, depth: int) -> bool:
+    """Tell whether an expression is a tensor of flags or of whole numbers."""
+    if depth > _DEPTH:
+        return False
+    if isinstance(node, ast.Compare):
+        return True
+    if isinstance(node, ast.UnaryOp):
+        return _is_whole(method, node.operand, depth + 1)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr, ast.BitXor)):
+        return True
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
+        return all(_is_whole(method, side, depth + 1) for side in (node.left, node.right))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr in ("view", "reshape", "flatten", "detach", "cpu", "squeeze"):
+            return _is_whole(method, node.func.value, depth + 1)
+        return node.func.attr in _OF_FLAGS
+    bound = _bound(method, node)
+    return bound is not None and _is_whole(method, bound, depth + 1)
 
 
 def is_one_number(method: FunctionInfo, node: ast.expr | None, depth: int = 0) -> bool:

@@ -15,15 +15,17 @@ class UndeclaredMetricState(Rule):
 
     ``reset()`` sets back what ``add_state`` declared, and nothing else: what ``update`` adds to a
     number, list or buffer of another kind stays for the next epoch, and the first epoch holds the
-    sanity check. Calling the object adds each batch twice, several processes do not share it, and
-    it does not move to the device.
+    sanity check. Several processes do not share it, and it does not move to the device. A ``reset``
+    that empties it by hand is right for ``update()`` alone: calling the object resets it to compute
+    the batch, and then puts back what was gathered, for states only.
     """
 
     code = "LM311"
     consequence = Consequence.WRONG_NUMBER
     source = (
         "executed on torchmetrics 1.9.0: a mean of 4.0 and, behind reset(), 12.0 came out as 4.0 "
-        "and 7.5556; two processes answered 4.0 and 12.0 where 7.5556 is the mean of all"
+        "and 7.5556; two processes answered 4.0 and 12.0 where 7.5556 is the mean of all; one that "
+        "reset() empties by hand answered 7.0 when called, the mean of the last batch, for 4.0"
     )
     bad = """
     import torch
@@ -72,10 +74,14 @@ class UndeclaredMetricState(Rule):
         names = " and ".join(filter(None, (", ".join(each[:-1]), each[-1])))
         what = "are no states" if len(found) > 1 else "is no state"
         them = "them" if len(found) > 1 else "it"
+        which = (
+            "calling the object keeps the last batch only"
+            if all(attribute.resets for attribute in found)
+            else f"reset() leaves {them}"
+        )
         yield Finding(
             cls,
-            f"{names} of {cls.node.name} {what}: reset() leaves {them}, processes do not share "
-            f"{them}",
+            f"{names} of {cls.node.name} {what}: {which}, processes do not share {them}",
             help=f'declare {them} with self.add_state("{found[0].name}", ...)',
             node=found[0].made[0],
             detail=found,
