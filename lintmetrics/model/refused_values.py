@@ -85,16 +85,15 @@ def _mixed_up(call: LogCall) -> RefusedValue | None:
     if not node.args or any(isinstance(argument, ast.Starred) for argument in node.args):
         return None
     first, given = node.args[0], {keyword.arg for keyword in node.keywords}
-    if gives(call.cls, "log") or gives(call.cls, "log_dict") or None in given:
-        return None
+    found = None
     if call.is_dict:
-        if isinstance(first, ast.JoinedStr) or (
-            isinstance(first, ast.Constant) and isinstance(first.value, str)
-        ):
-            return RefusedValue("a key in place of a dict", "keyed", "1.0", first)
-    elif len(node.args) == 1 and "value" not in given and isinstance(first, ast.Dict):
-        return RefusedValue("a dict without a key", "keyless", "1.0", first)
-    return None
+        text = isinstance(first, ast.Constant) and isinstance(first.value, str)
+        if text or isinstance(first, ast.JoinedStr):
+            found = RefusedValue("a key in place of a dict", "keyed", "1.0", first)
+    elif len(node.args) == 1 and isinstance(first, ast.Dict) and not given & {"value", None}:
+        found = RefusedValue("a dict without a key", "keyless", "1.0", first)
+    own = found is not None and (gives(call.cls, "log") or gives(call.cls, "log_dict"))
+    return None if own else found
 
 
 def _made(call: LogCall) -> ast.expr:
