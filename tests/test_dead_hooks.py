@@ -488,3 +488,17 @@ def test_what_cannot_be_moved_says_why(text: str, reason: str, tmp_path: Path) -
     assert reason in told
     before = HEAD + dedent(text)
     assert HEAD + fixed(tmp_path, text) == before
+
+
+def test_what_still_works_and_is_deprecated_is_told_so(tmp_path: Path) -> None:
+    text = """
+    class Own(pl.LightningModule):
+        def configure_sharded_model(self):
+            self.layer = nn.Linear(2, 2)
+    """
+    projects.written(tmp_path, {"m.py": HEAD + dedent(text)})
+    (diagnostic,) = projects.check(tmp_path, CODE).diagnostics
+    assert diagnostic.message.endswith("is deprecated since Lightning 2.1")
+    assert diagnostic.consequence is Consequence.STALE
+    assert fixed(tmp_path, text, SAFE) == dedent(text)
+    assert "def configure_model(self):" in fixed(tmp_path, text)

@@ -161,6 +161,15 @@ def test_hooks_as_lightning_calls_them_are_no_finding(owner: str, tmp_path: Path
             def training_step(self, batch, batch_idx):
                 return self.inner.training_step(batch, batch_idx, "train")
         """,
+        """
+        class Base(pl.LightningDataModule):
+            def setup_all(self):
+                self.setup()
+
+        class Own(Base):
+            def setup(self):
+                print(1)
+        """,
         # decorated in a way that may change what is taken
         """
         class Own(pl.LightningModule):

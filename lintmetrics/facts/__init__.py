@@ -688,9 +688,10 @@ class Hook:
         new: what is written instead; several are parted by ``|``; empty where nothing is.
         kind: ``"current"`` (how 2.6 calls it), ``"never"`` (called no longer), ``"signature"``
             (other parameters), ``"refused"`` (a parameter that Lightning rejects), ``"named"``
-            (a parameter that needs its name), ``"state"`` (what callbacks keep), ``"replaced"``
-            (works, deprecated), ``"rejected"``, ``"step-end"`` or ``"epoch-outputs"`` (rows of the
-            hooks behind steps and epochs).
+            (a parameter that needs its name), ``"state"`` (what callbacks keep), ``"call"`` (a
+            method that is called with less now), ``"replaced"`` (works, deprecated),
+            ``"rejected"``, ``"step-end"`` or ``"epoch-outputs"`` (rows of the hooks behind steps
+            and epochs).
         deprecated_in: release that announced it, where one did.
         removed_in: first release in which the old way fails; empty where it still works.
         consequence: what the newest release does with the old code.

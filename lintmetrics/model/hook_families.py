@@ -346,7 +346,6 @@ def _drop_arguments(
     """Remove the arguments of a call that stand where parameters went."""
     module, call = reference.module, reference.call
     assert call is not None
-    source = module.source
     shift = 0 if reference.receiver == "class" else 1
     going: list[ast.expr | ast.keyword] = []
     for index, argument in enumerate(call.args):
@@ -357,6 +356,18 @@ def _drop_arguments(
         if index + shift in positions:
             going.append(argument)
     going += [keyword for keyword in call.keywords if keyword.arg in names]
+    drop_arguments(editor, module, call, going)
+
+
+def drop_arguments(
+    editor: Editor, module: Module, call: ast.Call, going: Sequence[ast.expr | ast.keyword]
+) -> None:
+    """Remove arguments of a call.
+
+    Raises:
+        CannotEdit: a comment stands before one.
+    """
+    source = module.source
     every: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
     for node in going:
         index = every.index(node)

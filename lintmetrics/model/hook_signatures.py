@@ -244,10 +244,10 @@ def _is_own(cls: ClassInfo, owner: str, function: FunctionNode, current: Hook) -
     name = function.name
     if not (name in _OTHERS_CALL or name in STEPS or name.endswith("_dataloader")):
         return False
-    if owner == "module" and name not in STEPS:
-        relatives = (*cls.mro(), *cls.subclasses)
-        if not any(run in relative.methods for relative in relatives for run in _RUNS):
-            return True  # A part of a model, which no Trainer is given.
+    relatives = (*cls.mro(), *cls.subclasses)
+    runs = any(run in relative.methods for relative in relatives for run in _RUNS)
+    if owner == "module" and name not in STEPS and not runs:
+        return True  # A part of a model, which no Trainer is given.
     given = len(current.parameters)
     taken = len(positional(owner, function))
     for reference in mentions(cls.module.project, name).references:
@@ -257,6 +257,7 @@ def _is_own(cls: ClassInfo, owner: str, function: FunctionNode, current: Hook) -
         count = len(reference.arguments)
         if any(isinstance(argument, ast.Starred) for argument in call.args):
             return True
-        if count > given or (taken and count == taken != given):
+        by_itself = reference.receiver == "self" and reference.cls in relatives
+        if count > given or ((taken or by_itself) and count == taken != given):
             return True
     return False

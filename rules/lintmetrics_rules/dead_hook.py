@@ -40,10 +40,12 @@ class DeadHook(Rule):
 
     def check(self, cls: ClassInfo) -> Iterator[Finding]:
         """Find hooks with a body that neither Lightning nor the project calls."""
-        for hook in own_hooks(cls, "never"):
+        for hook in own_hooks(cls, "never", "replaced"):
             if is_empty(hook.function) or is_used(cls, hook.name):
                 continue
-            if hook.consequence is Consequence.STALE:
+            if hook.row.kind == "replaced":
+                message = f"{hook.spelled} is deprecated since Lightning {hook.row.deprecated_in}"
+            elif hook.consequence is Consequence.STALE:
                 message = f"{hook.spelled} is deprecated, and Lightning 2 never calls it"
             else:
                 message = f"{hook.spelled} is never called by Lightning 2; what it does is lost"
