@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
+_CLOSED = re.compile(r"(?:\s*\))*")
+
 
 @dataclass(frozen=True, order=True)
 class Edit:
@@ -155,6 +157,15 @@ class Editor:
         """
         start = module.source.start(cls)
         self._add(module, start, start + 1, module.source.text[start], mark)
+
+    def append_argument(self, module: Module, call: ast.Call, text: str) -> None:
+        """Write one more argument behind the last of a call that has some."""
+        given: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+        end = max(module.source.end(node) for node in given)
+        match = _CLOSED.match(module.source.code, end, module.source.end(call) - 1)
+        # Parentheses around the last argument are no part of it.
+        place = match.end() if match and match.group().strip() else end
+        self.replace_range(module, place, place, f", {text}")
 
     def drop_argument(self, module: Module, call: ast.Call, keyword: ast.keyword) -> None:
         """Remove a keyword argument of a call; the first argument of all stays.

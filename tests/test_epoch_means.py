@@ -368,3 +368,20 @@ def test_moving_the_outputs_into_a_base_loses_no_finding(tmp_path: Path) -> None
     after = projects.fix(tmp_path)
     assert projects.codes(after) == ["LM111"]
     assert "LM111" not in {diagnostic.code for diagnostic in after.fixed}
+
+
+def test_a_count_among_the_keys_hides_no_mean(tmp_path: Path) -> None:
+    diagnostics = found(
+        tmp_path,
+        """
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            p = self.net(x)
+            return {"hits": (p.argmax(1) == y).sum(), "loss": F.cross_entropy(p, y)}
+
+        def validation_epoch_end(self, outputs):
+            means = {k: torch.stack([o[k] for o in outputs]).mean() for k in outputs[0]}
+            self.log_dict(means)
+        """,
+    )
+    assert len(diagnostics) == 1

@@ -50,7 +50,8 @@ def test_a_list_that_nobody_empties_is_found(
     tmp_path: Path, value: str, read: str, more: str
 ) -> None:
     text = KEPT.format(value=value, read=read, more=more)
-    assert found(tmp_path, a=text) == ["LM204 7"]
+    lists = [one for one in found(tmp_path, a=text) if one.startswith("LM204")]
+    assert lists == ["LM204 7"]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,55 @@ def test_a_list_that_is_emptied_or_meant_to_grow_is_quiet(
     tmp_path: Path, value: str, read: str, more: str
 ) -> None:
     assert found(tmp_path, a=KEPT.format(value=value, read=read, more=more)) == []
+
+
+LATE = {
+    "behind the epoch of training": ("on_train_epoch_end(self)", "the sanity check too"),
+    "behind the run": ("on_train_end(self)", "earlier epochs again"),
+    "before the run": ("on_train_start(self)", "earlier epochs again"),
+    "in the test": ("on_test_epoch_end(self)", "earlier epochs again"),
+}
+
+
+@pytest.mark.parametrize(("hook", "told"), LATE.values(), ids=LATE)
+def test_a_list_that_is_emptied_too_late_is_found(hook: str, told: str, tmp_path: Path) -> None:
+    more = f"    def {hook}:\n        self.outputs.clear()"
+    text = HEAD + KEPT.format(
+        value="self(batch)", read="self.log('x', torch.cat(self.outputs).std())", more=more
+    )
+    projects.written(tmp_path, {"a.py": text})
+    (diagnostic,) = projects.check(tmp_path, "LM204").diagnostics
+    assert told in diagnostic.message
+    projects.fix(tmp_path, "LM204")
+    assert projects.codes(projects.check(tmp_path, "LM204")) == []
+
+
+IN_TIME = {
+    "before the epoch": "    def on_train_epoch_start(self):\n        self.outputs.clear()",
+    "before validation": "    def on_validation_epoch_start(self):\n        self.outputs = []",
+    "behind validation": "    def on_validation_end(self):\n        self.outputs.clear()",
+    "behind the check and the epoch": (
+        "    def on_train_start(self):\n        self.outputs.clear()\n\n"
+        "    def on_train_epoch_end(self):\n        self.outputs.clear()"
+    ),
+    "without a check": (
+        "    def on_train_epoch_end(self):\n        self.outputs.clear()\n\n\n"
+        "trainer = pl.Trainer(num_sanity_val_steps=0)"
+    ),
+    "a helper": (
+        "    def on_train_epoch_end(self):\n        self.anew()\n\n"
+        "    def anew(self):\n        self.outputs.clear()"
+    ),
+}
+
+
+@pytest.mark.parametrize("more", IN_TIME.values(), ids=IN_TIME)
+def test_a_list_that_is_emptied_in_time_is_quiet(more: str, tmp_path: Path) -> None:
+    read = "self.log('x', torch.cat(self.outputs).std())"
+    projects.written(
+        tmp_path, {"a.py": HEAD + KEPT.format(value="self(batch)", read=read, more=more)}
+    )
+    assert projects.codes(projects.check(tmp_path, "LM204")) == []
 
 
 def test_a_list_emptied_by_a_base_or_a_callback_is_quiet(tmp_path: Path) -> None:

@@ -133,3 +133,35 @@ def test_a_default_that_is_not_read_counts_where_several_dataloaders_are_shown(
     assert len(found(tmp_path, body)) == 1
     one = HEAD.replace("[self.loaders[0], self.loaders[1]]", "self.loaders[0]")
     assert found(tmp_path, body, one) == []
+
+
+LISTED = {
+    "as many as sets": "return [DataLoader(part, batch_size=8) for part in self.loaders]",
+    "a loop": (
+        "found = []\n        for part in self.loaders:\n"
+        "            found.append(DataLoader(part))\n        return found"
+    ),
+    "by name": "found = [DataLoader(part) for part in self.loaders]\n        return found",
+}
+
+
+@pytest.mark.parametrize("body", LISTED.values(), ids=LISTED)
+def test_a_list_of_dataloaders_counts_whatever_its_length(body: str, tmp_path: Path) -> None:
+    head = HEAD.replace("return [self.loaders[0], self.loaders[1]]", body)
+    step = STEP.replace("dataloader_idx)", "dataloader_idx=0)")
+    (diagnostic,) = found(tmp_path, step, head)
+    assert diagnostic.fix is None
+    assert "how many dataloaders" in diagnostic.blocked
+
+
+def test_a_comprehension_over_what_is_written_down_is_counted(tmp_path: Path) -> None:
+    body = "return [DataLoader(part) for part in (self.clean, self.noisy, self.rare)]"
+    found(tmp_path, STEP, HEAD.replace("return [self.loaders[0], self.loaders[1]]", body))
+    projects.fix(tmp_path, "LM106")
+    assert "for _ in range(3)]" in (tmp_path / "model.py").read_text(encoding="utf-8")
+
+
+def test_a_comprehension_over_one_is_one_dataloader(tmp_path: Path) -> None:
+    body = "return [DataLoader(part) for part in [self.clean]]"
+    head = HEAD.replace("return [self.loaders[0], self.loaders[1]]", body)
+    assert found(tmp_path, STEP.replace("dataloader_idx)", "dataloader_idx=0)"), head) == []

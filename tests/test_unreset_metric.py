@@ -382,3 +382,50 @@ def test_one_entry_of_a_container_is_logged_and_another_is_computed(tmp_path: Pa
     # The container gets other keys in the same run; the reset is of the one there is.
     assert 'self.kinds["val_metrics"].reset()' in done
     assert '["val"]' not in done
+
+
+CALLBACK = """\
+import pytorch_lightning as pl
+from torchmetrics import MeanMetric
+
+
+class Watch(pl.Callback):
+    def __init__(self):
+        super().__init__()
+        self.mean = MeanMetric()
+
+    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.mean.update(outputs)
+
+    def on_validation_epoch_end(self, trainer, module):
+        module.log("watched", self.mean.compute())
+"""
+
+
+def test_an_object_of_a_callback_is_found_and_reset(tmp_path: Path) -> None:
+    projects.written(tmp_path, {"watch.py": CALLBACK})
+    assert projects.codes(projects.check(tmp_path, "LM107")) == ["LM107"]
+    projects.fix(tmp_path, "LM107")
+    text = (tmp_path / "watch.py").read_text(encoding="utf-8")
+    assert text.rstrip().endswith("        self.mean.reset()")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "        self.mean.reset()\n",
+        "\n    def on_validation_epoch_start(self, trainer, module):\n        self.mean.reset()\n",
+    ],
+)
+def test_an_object_that_a_callback_resets_is_quiet(more: str, tmp_path: Path) -> None:
+    projects.written(tmp_path, {"watch.py": CALLBACK + more})
+    assert projects.codes(projects.check(tmp_path, "LM107")) == []
+
+
+def test_an_object_that_a_callback_puts_into_the_module_is_the_modules(tmp_path: Path) -> None:
+    text = CALLBACK.replace("self.mean", "module.mean").replace(
+        "    def __init__(self):\n        super().__init__()\n",
+        "    def setup(self, trainer, module, stage):\n",
+    )
+    projects.written(tmp_path, {"watch.py": text})
+    assert projects.codes(projects.check(tmp_path, "LM107")) == []

@@ -16,7 +16,7 @@ from lintmetrics.rule import Finding
 class ComputedBestValue(Codemod):
     """``.compute()`` of the object in place of the object."""
 
-    codes = ("LM110",)
+    codes = ("LM110", "LM120")
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan the value, and the reset before the first epoch."""

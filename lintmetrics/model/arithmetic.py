@@ -52,8 +52,13 @@ NONLINEAR = {
     "reciprocal": "reciprocal",
 }
 """Functions that no mean survives, with what a message calls them."""
+UNAVERAGED = "the losses of the samples, as they are or added up"
+"""What ``Origin.why`` says of a loss that was asked not to average."""
 SCALARS = frozenset(
-    (Form.MEAN, Form.SUM, Form.HITS, Form.COUNT, Form.RATIO, Form.METRIC, Form.OTHER)
+    (
+        *(Form.MEAN, Form.SUM, Form.HITS, Form.COUNT, Form.RATIO, Form.PEAK, Form.METRIC),
+        Form.OTHER,
+    )
 )
 """Forms of one number of a batch."""
 
@@ -129,7 +134,8 @@ def _joined(left: Value, right: Value) -> Value | None:
 
 def _times(left: Value, right: Value) -> Value:
     if not isinstance(left, Number) or not isinstance(right, Number):
-        return left if isinstance(left, Number) else right
+        number, factor = (left, right) if isinstance(left, Number) else (right, left)
+        return number if isinstance(factor, Const) else _rescaled(number)
     origins = union(left.origins, right.origins)
     forms = {left.form, right.form}
     if forms == {Form.FLAGS}:
@@ -143,9 +149,21 @@ def _times(left: Value, right: Value) -> Value:
     return Number(Form.OTHER, _mixed(left, right))
 
 
+def _rescaled(value: Value) -> Value:
+    """Return a number after a factor of which nothing is known: it may be that of a mean."""
+    if not isinstance(value, Number) or value.form not in (Form.SUM, Form.DATA):
+        return value
+    return replace(value, origins=_averaged(value.origins))
+
+
+def _averaged(origins: Iterable[Origin]) -> tuple[Origin, ...]:
+    """Return origins without the word that the losses of samples were not averaged."""
+    return tuple(replace(o, why="") if o.why == UNAVERAGED else o for o in origins)
+
+
 def _divided(left: Value, right: Value, node: ast.expr, module: Module) -> Value:
     if not isinstance(right, Number):
-        return left
+        return _rescaled(left)
     if not isinstance(left, Number):
         if right.form in (Form.COUNT, Form.BATCHES):
             return Number(Form.OTHER)
@@ -154,8 +172,10 @@ def _divided(left: Value, right: Value, node: ast.expr, module: Module) -> Value
     if left.form is Form.SUMMED and right.form is Form.BATCHES:
         return _mean_of_batches(left, node, module)
     if right.form is Form.COUNT:
+        if left.form is Form.PEAK:
+            return Number(Form.OTHER)
         form = Form.MEAN if left.form in (Form.SUM, Form.HITS) else left.form
-        return Number(form, origins)
+        return Number(form, _averaged(origins))
     if left.form is Form.HITS and right.form is Form.HITS:
         if right.terms >= 4:  # All of tp, tn, fp and fn: the number of samples.
             return Number(Form.MEAN, origins)
@@ -176,6 +196,8 @@ def _add(left: Number, right: Number) -> Number:
     origins = union(left.origins, right.origins)
     if left.form is right.form is Form.HITS:
         return Number(Form.HITS, origins, left.terms + right.terms)
+    if left.form is right.form is Form.PEAK:
+        return Number(Form.OTHER)
     if left.form is right.form:
         return Number(Form.DATA if left.form is Form.FLAGS else left.form, origins)
     if Form.DATA in (left.form, right.form):
@@ -214,6 +236,8 @@ def nonlinear(name: str, number: Number, node: ast.expr, module: Module) -> Numb
     )
     if number.form in (Form.COUNT, Form.BATCHES, Form.FLAGS):
         return number.then(Form.OTHER)
+    if number.form is Form.PEAK:
+        return Number(Form.OTHER)
     if number.form is Form.SUM:
         return Number(Form.OTHER, number.origins)  # A norm, or an entropy: no mean is involved.
     form = number.form if number.form in (Form.DATA, Form.STACKED) else Form.OTHER
@@ -231,11 +255,21 @@ def reduced(number: Number, how: str, whole: bool, node: ast.expr, module: Modul
         return number.then(Form.SUMMED)
     if not whole:
         return Number(Form.DATA, _settled(number)) if form in (Form.DATA, Form.FLAGS) else number
+    if form is Form.DATA and how == "mean":
+        return Number(Form.MEAN, _averaged(_settled(number)))
     if form is Form.DATA:
-        return Number(Form.MEAN if how == "mean" else Form.SUM, _settled(number))
+        return Number(Form.SUM, _settled(number))
     if form is Form.FLAGS:
         return Number(Form.MEAN if how == "mean" else Form.HITS, _settled(number))
     return number
+
+
+def extreme(number: Number, name: str, node: ast.expr, module: Module) -> Number:
+    """Return the largest or smallest of all that a batch holds, which no mean survives."""
+    if number.form is not Form.DATA:
+        return Number(Form.OTHER, number.origins) if number.form in SCALARS else Number(Form.DATA)
+    what = "maximum" if name in ("max", "amax", "nanmax") else "minimum"
+    return Number(Form.PEAK, (Origin("formula", what, node, module, "no"),))
 
 
 def _mean_of_batches(number: Number, node: ast.expr, module: Module) -> Number:

@@ -501,6 +501,26 @@ def of(
     return BatchSize(reading.inference, reading.why, reading.expression, shown.parameter)
 
 
+def is_known_at(module: Module, call: ast.expr, expression: str) -> bool:
+    """Tell whether the names of an expression are bound before a place."""
+    function = module.enclosing_function(call)
+    if function is None:
+        return False
+    parameters = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
+    for name in (n.id for n in subtree(ast.parse(expression)) if isinstance(n, ast.Name)):
+        if name in ("len", "self") or name in parameters:
+            continue
+        if not any(
+            isinstance(node, ast.Name)
+            and node.id == name
+            and isinstance(node.ctx, ast.Store)
+            and node.lineno < call.lineno
+            for node in subtree(function)
+        ):
+            return False
+    return True
+
+
 def _is_guessed(context: LogContext) -> bool:
     held = options(context.value)
     return context.averaged and bool(held) and all(isinstance(v, Number) for v in held)

@@ -201,6 +201,7 @@ class LightningClass(CallFollower):
         self._calls = []
         self._answers = {}
         self._loops = 0
+        self._tests = []
         saved = Names(self.attributes)
         arguments: list[Value] = []
         if hooks.is_batch_hook(name):
@@ -267,6 +268,7 @@ class LightningClass(CallFollower):
                     reduce_fx,
                     frame.conditions > 0,
                     not any(f.conditions or f.left for f, _ in (*self._calls, (frame, node))),
+                    tuple(self._tests),
                 )
                 call = LogCall(
                     self.cls, frame.module, node, key_node, value_node, frame.function, entry, ()

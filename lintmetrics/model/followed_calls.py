@@ -173,10 +173,12 @@ class CallFollower(Interpreter):
                         break
                     place = (above, call)
                 holder, node = place
-                self._means.setdefault(
-                    (id(origin.node), id(node)),
-                    BatchMean(origin, node, holder.module, holder.function, self._hook),
-                )
+                key = (id(origin.node), id(node))
+                mean = BatchMean(origin, node, holder.module, holder.function, self._hook)
+                known = self._means.get(key)
+                # Of the keys that a comprehension stands for, one may be a count, another a mean.
+                if known is None or (mean.is_of_batch_values and not known.is_of_batch_values):
+                    self._means[key] = mean
 
     # Attributes of self ---------------------------------------------------------------------------
 

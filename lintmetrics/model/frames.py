@@ -19,6 +19,20 @@ class OutOfBudget(Exception):
     """More expressions were looked at than a hook, or a class, is worth."""
 
 
+@dataclass(frozen=True)
+class Condition:
+    """A condition that was not decided, around what is being run.
+
+    Args:
+        node: the condition; ``module``: the file that holds it.
+        asks_data: whether it asks what is in the batch.
+    """
+
+    node: ast.expr
+    module: Module = field(repr=False)
+    asks_data: bool
+
+
 class Names(dict[str, Value]):
     """Names with their values, and which of them were set or deleted since this copy was made.
 

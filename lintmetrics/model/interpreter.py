@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lintmetrics.model import arithmetic, containers, library_objects, texts, value_methods
-from lintmetrics.model.frames import Frame, Names, OutOfBudget, Returned
+from lintmetrics.model.frames import Condition, Frame, Names, OutOfBudget, Returned
 from lintmetrics.model.trails import attribute_value
 from lintmetrics.model.values import (
     UNKNOWN,
@@ -20,6 +20,7 @@ from lintmetrics.model.values import (
     Component,
     Const,
     Elements,
+    Form,
     Map,
     Named,
     Number,
@@ -30,10 +31,12 @@ from lintmetrics.model.values import (
     Value,
     each,
     merge,
+    numbers,
     text_of,
 )
 from lintmetrics.project import ClassInfo, External, FunctionInfo, ModuleName
 
+_SIZES = (Form.COUNT, Form.BATCHES)
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` came with Python 3.11.
 
 
@@ -49,6 +52,8 @@ class Interpreter(ABC):
         self._limit = 0
         self._changes = 0
         self._loops = 0
+        self._tests: list[Condition] = []
+        self._asks_data = False
         self._evaluators: dict[type[ast.expr], Callable[[Frame, Any], Value]] = {}
 
     @abstractmethod
@@ -158,13 +163,21 @@ class Interpreter(ABC):
         return str(mark.value) if isinstance(mark, Const) else ""
 
     def _if(self, frame: Frame, node: ast.If) -> None:
-        test = arithmetic.truth(self._eval(frame, node.test))
+        before, self._asks_data = self._asks_data, False
+        value = self._eval(frame, node.test)
+        asks_data = self._asks_data or _is_data(value, node.test)
+        self._asks_data = before
+        test = arithmetic.truth(value)
         if test is True:
             self._block(frame, node.body)
         elif test is False:
             self._block(frame, node.orelse)
         else:
-            self._branches(frame, [node.body, node.orelse], always=True)
+            self._tests.append(Condition(node.test, frame.module, asks_data))
+            try:
+                self._branches(frame, [node.body, node.orelse], always=True)
+            finally:
+                self._tests.pop()
 
     def _branches(self, frame: Frame, bodies: Sequence[Sequence[ast.stmt]], always: bool) -> None:
         """Run bodies of which any may run, and join what the names then stand for."""
@@ -380,6 +393,7 @@ class Interpreter(ABC):
 
     def _eval_boolop(self, frame: Frame, node: ast.BoolOp) -> Value:
         values = [self._eval(frame, value) for value in node.values]
+        self._asks_data |= any(map(_is_data, values, node.values))
         truths = [arithmetic.truth(value) for value in values]
         if isinstance(node.op, ast.And):
             if False in truths:
@@ -394,6 +408,7 @@ class Interpreter(ABC):
     def _eval_unaryop(self, frame: Frame, node: ast.UnaryOp) -> Value:
         value = self._eval(frame, node.operand)
         if isinstance(node.op, ast.Not):
+            self._asks_data |= _is_data(value, node.operand)
             truth = arithmetic.truth(value)
             return UNKNOWN if truth is None else Const(not truth)
         if isinstance(value, Const) and isinstance(value.value, (int, float)):
@@ -403,6 +418,12 @@ class Interpreter(ABC):
     def _eval_compare(self, frame: Frame, node: ast.Compare) -> Value:
         left = self._eval(frame, node.left)
         rights = [self._eval(frame, right) for right in node.comparators]
+        structural = (ast.In, ast.NotIn, ast.Is, ast.IsNot)
+        involved = (left, *rights)
+        # What has a name is a key or a kind, and no number of the batch.
+        named = any(_is_named(value) for value in involved)
+        if not isinstance(node.ops[0], structural) and not named:
+            self._asks_data |= any(_is_data(value) for value in involved)
         return arithmetic.compare(left, node.ops, rights)
 
     def _eval_binop(self, frame: Frame, node: ast.BinOp) -> Value:
@@ -478,6 +499,22 @@ class Interpreter(ABC):
         if name is not None:
             return Map(((name, element[1]),), open=True)
         return Elements(element[1])
+
+
+def _is_named(value: Value) -> bool:
+    if isinstance(value, Const):
+        return value.value is None or isinstance(value.value, (str, bool))
+    return isinstance(value, Text)
+
+
+def _is_data(value: Value, node: ast.expr | None = None) -> bool:
+    """Tell whether a value depends on what is in the batch, and not on its size alone.
+
+    What a comparison asks, its sides have said.
+    """
+    return not isinstance(node, ast.Compare) and any(
+        number.form not in _SIZES for number in numbers(value)
+    )
 
 
 def is_chain(node: ast.expr) -> bool:

@@ -32,6 +32,7 @@ _STACK = frozenset(
     ("stack", "tensor", "as_tensor", "array", "asarray", "Tensor", "FloatTensor", "DoubleTensor")
 )
 _CONCAT = frozenset(("cat", "concat", "concatenate", "hstack", "vstack"))
+_EXTREMES = frozenset(("max", "min", "amax", "amin", "nanmax", "nanmin"))
 _NO_METRICS = ("image_gradients", "pit_permutate", "total_variation")
 
 
@@ -70,6 +71,10 @@ def call(
             if isinstance(first, Number):
                 return arithmetic.reduced(first, "sum", arithmetic.is_whole(node, 1), node, module)
             return _total(first, node, module)
+        if last in _EXTREMES and isinstance(first, Number) and first.form is Form.DATA:
+            if arithmetic.is_whole(node, 1):
+                return arithmetic.extreme(first, last, node, module)
+            return Number(Form.DATA)
         if last in arithmetic.NONLINEAR:
             return (
                 arithmetic.nonlinear(last, first, node, module)
@@ -157,6 +162,29 @@ def _builtin(
     return arithmetic.opaque(values, keywords, data_only=True)
 
 
+def reduction_of(call: ast.Call) -> object:
+    """Return how the call of a loss, or of its class, reduces the losses of the samples.
+
+    ``...`` where that is not a constant; what reduces in another way to a number is a ``mean``.
+    """
+    given = arguments(call)
+    reduction = given.get("reduction", "mean")
+    if reduction is None or given.get("reduce") is False:
+        return "none"
+    if given.get("size_average") is False:
+        return "sum"
+    return reduction if reduction in ("none", "sum", ...) else "mean"
+
+
+def unaveraged(reduction: object, name: str, node: ast.Call, module: Module) -> Number:
+    """Return what a loss answers that does not average the losses of the samples."""
+    why = arithmetic.UNAVERAGED
+    origins = (Origin("functional", name, node, module, "exact", why),)
+    if reduction == "sum":
+        return Number(Form.SUM, origins)
+    return Number(Form.DATA, origins if reduction == "none" else ())
+
+
 def functional(name: str, known: Verdict, node: ast.Call, module: Module) -> Value:
     """Return what a metric function or a loss of a library answers, by what is known of it."""
     if known.weight.startswith("1 (sum"):
@@ -166,11 +194,9 @@ def functional(name: str, known: Verdict, node: ast.Call, module: Module) -> Val
     if known.family == "pairwise" or name.rsplit(".", 1)[-1] in _NO_METRICS:
         return Number(Form.DATA)
     if known.family == "torch_loss":
-        reduction = arguments(node).get("reduction", "mean")
-        if reduction in ("none", None, ...):
-            return Number(Form.DATA)
-        if reduction == "sum":
-            return Number(Form.SUM)
+        reduction = reduction_of(node)
+        if reduction != "mean":
+            return unaveraged(reduction, name, node, module)
         # A weighted or masked loss is still what its author calls the loss.
         origin = replace(origin, verdict="exact", why="")
         form = Form.MEAN

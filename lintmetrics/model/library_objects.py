@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lintmetrics.model import arithmetic, containers, library_functions
-from lintmetrics.model.decomposability import Verdict, arguments, verdict
+from lintmetrics.model.decomposability import Verdict, verdict
 from lintmetrics.model.values import (
     UNKNOWN,
     Const,
@@ -145,11 +145,11 @@ def call_object(
         and target.name.startswith("torch.nn.")
         and target.name.endswith("Loss")
     ):
-        reduction = arguments(target.call).get("reduction", "mean")
+        reduction = library_functions.reduction_of(target.call)
         if reduction == "mean":
             origin = Origin("functional", target.name, node, module, "exact")
             return Number(Form.MEAN, (origin,))
-        return Number(Form.SUM) if reduction == "sum" else Number(Form.DATA)
+        return library_functions.unaveraged(reduction, target.name, node, module)
     return arithmetic.opaque(values, keywords)
 
 

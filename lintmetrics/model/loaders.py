@@ -31,6 +31,7 @@ _TRANSFERS = ("transfer_batch_to_device", "on_before_batch_transfer", "on_after_
 _WIRED = re.compile(r"DataLoader\(|_dataloader\b|\.(?:fit|validate|test)\(")
 _BATCH_SIZE = re.compile(r"(?:batch_?size|bs|bsz)$", re.I)
 _DEPTH = 4
+_AS_MANY = -1  # One loader for each of something.
 
 
 @dataclass(frozen=True)
@@ -225,13 +226,29 @@ def how_many(cls: ClassInfo, stage: str) -> int:
     """Return how many dataloaders a stage of a module runs one after another; 0 when unknown."""
     name = METHODS.get(stage, "")
     if cls.lookup(name) is not None:
-        return _returned_by(cls, name)
+        return max(0, _returned_by(cls, name))
     counts = set(_wiring(cls.module.project).counts.get((cls, stage), ()))
-    return counts.pop() if len(counts) == 1 else 0
+    return max(0, counts.pop()) if len(counts) == 1 else 0
+
+
+def are_several(cls: ClassInfo, stage: str) -> bool:
+    """Tell whether a stage of a module runs a list of dataloaders, however many they are."""
+    name = METHODS.get(stage, "")
+    if cls.lookup(name) is not None:
+        return _is_several(_returned_by(cls, name))
+    counts = _wiring(cls.module.project).counts.get((cls, stage), ())
+    return bool(counts) and all(_is_several(count) for count in counts)
+
+
+def _is_several(count: int) -> bool:
+    return count == _AS_MANY or count > 1
 
 
 def _returned_by(cls: ClassInfo, name: str) -> int:
-    """Return how many dataloaders a ``*_dataloader`` method returns; 0 when unknown."""
+    """Return how many dataloaders a ``*_dataloader`` method returns; 0 when unknown.
+
+    ``_AS_MANY`` for a list that has one for each of something.
+    """
     info = cls.lookup(name)
     if info is None:
         return 0
@@ -242,6 +259,10 @@ def _returned_by(cls: ClassInfo, name: str) -> int:
 
 def _counted(expr: ast.expr | None, module: Module, owner: ClassInfo | None, depth: int) -> int:
     """Return how many dataloaders an expression stands for; 0 when unknown."""
+    if isinstance(expr, ast.ListComp) and len(expr.generators) == 1:
+        return _iterated(expr.generators[0], module, owner)
+    if isinstance(expr, ast.Name) and _is_filled_in_loop(module, expr):
+        return _AS_MANY
     if isinstance(expr, (ast.List, ast.Tuple)):
         return 0 if any(isinstance(e, ast.Starred) for e in expr.elts) else len(expr.elts)
     if isinstance(expr, ast.Dict):
@@ -253,6 +274,41 @@ def _counted(expr: ast.expr | None, module: Module, owner: ClassInfo | None, dep
     feed = _read(expr, module, owner, depth)
     # Several without keys are alternatives, of which one is taken.
     return 0 if feed is None or not feed.loaders else len(feed.keys) or 1
+
+
+def _iterated(loop: ast.comprehension, module: Module, owner: ClassInfo | None) -> int:
+    """Return how often a comprehension goes round; ``_AS_MANY`` when that is not written down."""
+    source: ast.expr | None = loop.iter
+    if isinstance(source, ast.Name):
+        source = local_value(module, source)
+    elif (
+        isinstance(source, ast.Attribute)
+        and isinstance(source.value, ast.Name)
+        and source.value.id == "self"
+        and owner is not None
+    ):
+        kept = stored(owner, source.attr)
+        source = None if kept is None else kept[1]
+    if not isinstance(source, (ast.List, ast.Tuple)) or loop.ifs:
+        return _AS_MANY
+    starred = any(isinstance(item, ast.Starred) for item in source.elts)
+    return _AS_MANY if starred else len(source.elts)
+
+
+def _is_filled_in_loop(module: Module, name: ast.Name) -> bool:
+    """Tell whether a name is an empty list to which a loop appends."""
+    function = module.enclosing_function(name)
+    empty = local_value(module, name)
+    if function is None or not isinstance(empty, ast.List) or empty.elts:
+        return False
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "append"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name.id
+        and any(isinstance(above, (ast.For, ast.AsyncFor)) for above in module.ancestors(node))
+        for node in own_nodes(function)
+    )
 
 
 def _of_method(cls: ClassInfo, name: str) -> Feed | None:
@@ -413,7 +469,7 @@ class _Wiring:
         named = {k.arg: k.value for k in call.keywords if k.arg}
         given = list(call.args)
         model = named.get("model") or (given[0] if given else None)
-        cls = None if model is None else _class_of(module, model)
+        cls = None if model is None else class_of(module, model)
         if cls is None or not cls.is_lightning or isinstance(model, ast.Starred):
             return
         kind = call.func.attr if isinstance(call.func, ast.Attribute) else ""
@@ -430,7 +486,7 @@ class _Wiring:
             source = data or expr or (stages.get("train") if stage == "val" else None)
             if source is None:
                 continue
-            held = _class_of(module, source)
+            held = class_of(module, source)
             feed: Feed | None = None
             count = 0
             if held is not None and held.is_kind("LightningDataModule"):
@@ -472,10 +528,11 @@ def _second(arguments: list[ast.expr]) -> ast.expr | None:
     return arguments[1] if len(arguments) > 1 else None
 
 
-def _class_of(module: Module, expr: ast.expr) -> ClassInfo | None:
+def class_of(module: Module, expr: ast.expr) -> ClassInfo | None:
+    """Return the class of the project that an expression is an object of."""
     if isinstance(expr, ast.Name):
         value = local_value(module, expr)
-        return None if value is None or isinstance(value, ast.Name) else _class_of(module, value)
+        return None if value is None or isinstance(value, ast.Name) else class_of(module, value)
     if isinstance(expr, ast.Call):
         made = module.resolve(expr.func)
         if isinstance(made, ClassInfo):

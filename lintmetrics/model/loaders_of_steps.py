@@ -53,7 +53,8 @@ def told(cls: ClassInfo, step: str, nodes: Sequence[tuple[Module, ast.AST]]) -> 
     name = named[0]
     reads = _reads(function, name)
     count = loaders.how_many(cls, hooks.stage_of(step))
-    if default_of(function, name) is not None and not reads and count < 2:
+    several = loaders.are_several(cls, hooks.stage_of(step))
+    if default_of(function, name) is not None and not reads and not several:
         return None
     if _decides(function, name):
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model import hooks
+from lintmetrics.model.frames import Condition
 from lintmetrics.model.values import Origin, Value, numbers
 from lintmetrics.project import ClassInfo, Module
 
@@ -28,6 +29,7 @@ class LogContext:
             the arguments are not constants.
         reduce_fx: ``mean``, ``sum``, ``min``, ``max``, or ``?``.
         conditional: whether it stands under a condition that was not decided.
+        tests: the conditions around it, in this method and in those that lead to it.
         certain: whether nor does any call that leads from the hook to it.
     """
 
@@ -40,11 +42,19 @@ class LogContext:
     reduce_fx: str
     conditional: bool
     certain: bool = field(default=True, compare=False)
+    tests: tuple[Condition, ...] = ()
 
     @property
     def averaged(self) -> bool:
         """Whether Lightning averages the values that this call logs over batches."""
         return hooks.is_batch_hook(self.hook) and self.on_epoch is True and self.reduce_fx == "mean"
+
+    @property
+    def is_of_chosen_batches(self) -> bool:
+        """Whether the number of the batch decides if anything is logged, such as the first only."""
+        return any(
+            "batch_i" in condition.module.source.segment(condition.node) for condition in self.tests
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,8 @@ from lintmetrics.model.values import (
 )
 from lintmetrics.project import Module
 
+EXTREMES = frozenset(("max", "min", "amax", "amin"))
+
 
 def attribute(value: Value, node: ast.Attribute, module: Module) -> Value:
     """Return ``value.name`` for a value that is no module, class or function."""
@@ -124,6 +126,8 @@ def _number_method(
     ):
         if name in names and arguments:
             return arithmetic.binary(op, value, arguments[0], node, module)
+    if name in EXTREMES and arithmetic.is_whole(node):
+        return arithmetic.extreme(value, name, node, module)
     if name in ("all", "any") and not arithmetic.is_whole(node):
         return Number(Form.FLAGS)
     if value.form is Form.DATA:

@@ -26,6 +26,7 @@ class Form(enum.Enum):
     HITS = "hits"  # one number: how many flags are set
     COUNT = "count"  # one number: how many samples or elements the batch has
     RATIO = "ratio"  # one number: hits divided by hits
+    PEAK = "peak"  # one number: the largest or smallest of the batch
     METRIC = "metric"  # one number or small tensor that a metric answered
     STACKED = "stacked"  # one entry per batch of the epoch
     SUMMED = "summed"  # the sum over batches of one entry per batch

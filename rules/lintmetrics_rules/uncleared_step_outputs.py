@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lintmetrics.model.kept_outputs import appends, is_uncleared
+from lintmetrics.model.kept_outputs import appends, cleared_late, is_uncleared
 from lintmetrics.project import ClassInfo
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -14,7 +14,8 @@ class UnclearedStepOutputs(Rule):
 
     A step appends to a list and an epoch-end hook works on all of it. When nothing empties the
     list, the second epoch counts the first one again (and the sanity check before it), and memory
-    grows until the end of the run.
+    grows until the end of the run. The same is true of a list that is emptied too late: between the
+    sanity check and the first validation no ``on_train_epoch_end`` runs.
     """
 
     code = "LM204"
@@ -66,15 +67,19 @@ class Model(LightningModule):
                 continue
             seen.add(append.attribute)
             dead = append.kept.freed_only_in_dead
-            how = (
-                f"only emptied in {dead}, which Lightning 2 never calls"
-                if dead
-                else "never emptied"
-            )
+            late = cleared_late(append)
+            how = "never emptied"
+            if dead:
+                how = f"only emptied in {dead}, which Lightning 2 never calls"
+            elif late:
+                how = f"only emptied in {late}"
             hook = append.kept.read_in[0][1].name
+            again = f"{hook} counts earlier epochs again"
+            if late == "on_train_epoch_end":
+                again = f"the first {hook} counts the sanity check too"
             yield Finding(
                 append,
-                f"self.{append.attribute} is {how}; {hook} counts earlier epochs again",
+                f"self.{append.attribute} is {how}; {again}",
                 help=f"end {hook} with "
                 + (
                     f"a clear() of each list in self.{append.attribute}"

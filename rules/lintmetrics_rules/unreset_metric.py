@@ -74,9 +74,11 @@ class UnresetMetric(Rule):
 
     def check(self, model: LightningClass) -> Iterator[Finding]:
         """Find objects that steps feed, an epoch end computes and nothing resets in between."""
-        if not model.cls.is_lightning:
+        if not (model.cls.is_lightning or model.cls.is_kind("Callback")):
             return
         for held in held_metrics(model):
+            if not held.mentions:
+                continue  # A callback has put it into the module.
             for stage in ("train", "val"):
                 computes = [u for u in held.epoch_computes if hooks.stage_of(u.hook) == stage]
                 if not computes or not held.feeds(stage):

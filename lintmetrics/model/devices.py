@@ -1,0 +1,134 @@
+"""On how many devices a project trains its modules, as far as its own code says so."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from lintmetrics.model import loaders
+from lintmetrics.model.batch_parts import local_value
+from lintmetrics.model.lightning_objects import ROOT
+from lintmetrics.model.tensors import constant
+from lintmetrics.project import ClassInfo, Module, Project
+
+_TRAINER = re.compile(r"\bTrainer\(")
+_COUNTS = ("devices", "gpus", "num_nodes", "num_processes", "tpu_cores")
+_STRATEGIES = ("strategy", "accelerator", "distributed_backend", "plugins")
+# Strategies that give each process a part of the samples; "dp" and "auto" do not, or may not.
+_SHARDED = re.compile(r"(?:ddp|fsdp|deepspeed|horovod|bagua|colossalai|hpu_parallel|xla)(?:_|\d|$)")
+_SHARDED_CLASS = re.compile(r"(?:DDP|FSDP|DeepSpeed|Horovod|Bagua)\w*(?:Strategy|Plugin)$")
+_TESTS = re.compile(r"(?:tests?|conftest\.py|test_\w+\.py)$")
+
+_RANK = re.compile(
+    r"\b(?:is_global_zero|global_rank|local_rank|is_rank_zero|get_rank|global_zero)\b"
+)
+_GATHERED = re.compile(
+    r"all_?gather|all_?reduce|\.reduce\(|reduce_(?:mean|tensor|dict)|gather_|sync_(?:ddp|tensor)"
+    r"|\bdist\.|torch\.distributed|\bxm\."
+)
+
+_known: WeakKeyDictionary[Project, tuple[dict[ClassInfo, list[bool]], list[bool]]]
+_known = WeakKeyDictionary()
+
+
+def is_distributed(cls: ClassInfo) -> bool:
+    """Tell whether the project surely trains a module on several devices.
+
+    That is so where the Trainer that fits it, or else every Trainer of the project, is told of
+    several devices or of a strategy for them.
+    """
+    project = cls.module.project
+    known = _known.get(project)
+    if known is None:
+        known = _known[project] = _read(project)
+    tied, everywhere = known
+    own = [told for other in (*cls.mro(), *cls.subclasses) for told in tied.get(other, ())]
+    told = own or everywhere
+    return bool(told) and all(told)
+
+
+def gathers(cls: ClassInfo) -> bool:
+    """Tell whether a class gathers from the other processes by hand, and may log the outcome."""
+    return any(
+        _GATHERED.search(other.module.source.segment(other.node)) is not None
+        for other in (cls, *cls.mro())
+    )
+
+
+def asks_rank(node: ast.expr) -> bool:
+    """Tell whether a condition asks which process it is."""
+    return _RANK.search(ast.unparse(node)) is not None
+
+
+def _read(project: Project) -> tuple[dict[ClassInfo, list[bool]], list[bool]]:
+    """Return what the Trainers say, by the module they fit, and what all of them say."""
+    tied: dict[ClassInfo, list[bool]] = {}
+    everywhere: list[bool] = []
+    for module in project.mentioning(_TRAINER):
+        if any(_TESTS.match(part) for part in Path(module.path).parts[-3:]):
+            continue
+        made = [call for call in module.calls if _is_trainer(module, call)]
+        everywhere += [_is_sharded(module, call) for call in made]
+        for call in module.calls:
+            func = call.func
+            if not isinstance(func, ast.Attribute) or func.attr not in ("fit", "validate", "test"):
+                continue
+            trainer: ast.expr | None = func.value
+            if isinstance(trainer, ast.Name):
+                trainer = local_value(module, trainer)
+            if not isinstance(trainer, ast.Call) or trainer not in made:
+                continue
+            given = next((k.value for k in call.keywords if k.arg == "model"), None)
+            given = given or (call.args[0] if call.args else None)
+            cls = None if given is None else loaders.class_of(module, given)
+            if cls is not None:
+                tied.setdefault(cls, []).append(_is_sharded(module, trainer))
+    return tied, everywhere
+
+
+def _is_trainer(module: Module, call: ast.Call) -> bool:
+    name = module.qualified(call.func) or ""
+    match = ROOT.match(name)
+    return match is not None and name.rpartition(".")[2] == "Trainer"
+
+
+def _is_sharded(module: Module, call: ast.Call) -> bool:
+    given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+    counts = [_count(constant(module, given[name])) for name in _COUNTS if name in given]
+    if any(count > 1 for count in counts):
+        # Without a strategy, several devices are a reason for DDP; "dp" splits the batch instead.
+        return not any(constant(module, given[n]) == "dp" for n in _STRATEGIES if n in given)
+    nodes = _count(constant(module, given["num_nodes"])) if "num_nodes" in given else 1
+    devices = [_count(constant(module, given[n])) for n in ("devices", "gpus") if n in given]
+    if 1 in devices and nodes <= 1:
+        return False
+    return any(_names_strategy(module, given[name]) for name in _STRATEGIES if name in given)
+
+
+def _count(value: object) -> int:
+    """Return a number of devices; 0 where it is not told, as with ``"auto"`` or ``-1``."""
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, (list, tuple)):
+        return len(value)
+    if isinstance(value, str):
+        parts = value.split(",")
+        return int(value) if value.isdigit() else len(parts) if len(parts) > 1 else 0
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _names_strategy(module: Module, node: ast.expr) -> bool:
+    value = constant(module, node)
+    if isinstance(value, str):
+        return _SHARDED.match(value) is not None
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return any(_names_strategy(module, item) for item in node.elts)
+    if isinstance(node, ast.Name):
+        inner = local_value(module, node)
+        return isinstance(inner, ast.Call) and _names_strategy(module, inner)
+    if isinstance(node, ast.Call):
+        name = (module.qualified(node.func) or "").rpartition(".")[2]
+        return _SHARDED_CLASS.match(name) is not None
+    return False
