@@ -209,13 +209,42 @@ def test_the_hook_before_takes_the_log_call(tmp_path: Path) -> None:
         in_hook("on_validation_end", 'self.log("x", self.trainer.callback_metrics["y"] * 2)'),
         in_hook("on_validation_end", 'super().on_validation_end(); self.log("x", 1.0)'),
         in_hook("on_train_end", 'self.log("x", 1.0)'),
-        MOVED + "class Sub(M):\n    " + in_hook("on_validation_end", "    print(1)"),
     ],
-    ids=["there is one", "waits for the numbers", "calls its base", "no hook behind", "a subclass"],
+    ids=["there is one", "waits for the numbers", "calls its base", "no hook behind"],
 )
 def test_a_hook_that_cannot_move_says_why(body: str, tmp_path: Path) -> None:
-    diagnostics = found(tmp_path, body.replace("class Sub", "pass\nclass Sub"), "LM601")
+    diagnostics = found(tmp_path, body, "LM601")
     assert diagnostics
+    assert all(d.fix is None and d.blocked for d in diagnostics)
+
+
+def test_hooks_and_levels_of_classes_below_are_heard(tmp_path: Path) -> None:
+    text = """
+        import lightning.pytorch as pl
+
+        class Base(pl.LightningModule):
+            def write(self):
+                self.log("x", 1.0, on_step=True)
+
+            def on_train_epoch_end(self):
+                self.write()
+
+            def on_validation_end(self):
+                self.log("y", 1.0)
+
+        class Below(Base):
+            def on_train_epoch_end(self):
+                pass
+
+            def training_step(self, batch, batch_idx):
+                self.write()
+
+            def on_validation_end(self):
+                super().on_validation_end()
+        """
+    projects.written(tmp_path, {"model.py": text})
+    diagnostics = projects.check(tmp_path, *ALL).diagnostics
+    assert [d.code for d in diagnostics] == ["LM602", "LM601"]
     assert all(d.fix is None and d.blocked for d in diagnostics)
 
 
@@ -245,6 +274,10 @@ LEVELS = {
     "no epoch in validation": (
         in_validation('self.log("x", p.mean(), on_epoch=False)'),
         'self.log("x", p.mean(), on_epoch=False, on_step=True)',
+    ),
+    "several keys": (
+        in_hook("on_test_start", 'self.log_dict({"x": 1.0, "y": 2.0}, on_step=True)'),
+        'self.log_dict({"x": 1.0, "y": 2.0})',
     ),
     "on lines of their own": (
         in_training("self.log(", '    "x",', "    loss,", "    on_step=False,", ")"),

@@ -9,7 +9,7 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import Editor
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.log_calls import LogCall
-from lintmetrics.model.log_permissions import RefusedLevels
+from lintmetrics.model.log_permissions import refused_levels
 from lintmetrics.rule import Finding
 
 
@@ -20,19 +20,22 @@ class AllowedLogLevels(Codemod):
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan the arguments of one log call."""
-        call, refused = finding.subject, finding.detail
+        call = finding.subject
         assert isinstance(call, LogCall)
-        assert isinstance(refused, RefusedLevels)
-        wrong = {what for _, what in refused.ways}
-        others = [
-            way
-            for other in LightningClass.of(call.cls).calls_at(call.node)
-            for way in other.contexts
-            if way not in [refused_way for refused_way, _ in refused.ways]
+        owner = call.module.enclosing_class(call.node) or call.cls
+        entries = [
+            entry  # One for each key.
+            for cls in dict.fromkeys((call.cls, owner, *owner.subclasses))
+            if cls.is_lightning or cls.is_kind("Callback")
+            for entry in LightningClass.of(cls).calls_at(call.node)
         ]
-        if others or len(wrong) != 1:
-            hooks = sorted({way.hook for way in others} or {way.hook for way, _ in refused.ways})
-            return Blocked(f"the same call logs in {', '.join(hooks)}, each with levels of its own")
+        ways = [way for entry in entries for way in entry.contexts]
+        all_refused = [found for entry in entries if (found := refused_levels(entry)) is not None]
+        fate = [pair for found in all_refused for pair in found.ways]
+        wrong = {what for _, what in fate}
+        if len(fate) != len(ways) or len(wrong) != 1:
+            hooks = ", ".join(sorted({way.hook for way in ways}))
+            return Blocked(f"the same call logs in {hooks}, each with levels of its own")
         (what,) = wrong
         editor, module = Editor(), call.module
         if what == "none":

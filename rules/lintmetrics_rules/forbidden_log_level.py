@@ -80,6 +80,5 @@ class ForbiddenLogLevel(Rule):
             call,
             f"{call.key_in([way])} {_WRONG[wrong].format(hook=way.hook)}: {effect}",
             help=hint,
-            detail=refused,
             consequence=None if refused.raises else Consequence.IGNORED,
         )
