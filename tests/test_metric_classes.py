@@ -730,6 +730,40 @@ WRITTEN = {
         'self.add_state("hits", default=torch.tensor(0), dist_reduce_fx="sum")',
     ),
     "a joined list": (metric(PLAIN_LIST, APPEND, JOINED), LIST),
+    "a tensor that grows": (
+        metric(
+            "self.x = torch.tensor([])",
+            "self.x = torch.cat([self.x, preds.float()])",
+            "return self.x.median()",
+        ),
+        'self.add_state("x", default=[], dist_reduce_fx="cat")',
+    ),
+    "a tensor that grew": (
+        metric(
+            "self.x = torch.empty(0)",
+            "self.x = torch.cat((self.x, preds.sigmoid()))",
+            "return self.x.median()",
+        ),
+        "        self.x.append(preds.sigmoid())\n\n    def compute(self):\n"
+        "        return dim_zero_cat(self.x).median()\n",
+    ),
+    "a score of all data": (
+        metric(
+            SUMS,
+            "self.total += auroc(preds, target, task='binary')\nself.count += 1",
+            DIVIDE,
+        ),
+        "return auroc(dim_zero_cat(self.preds), dim_zero_cat(self.target), task='binary')",
+    ),
+    "an input worked on": (
+        metric(
+            SUMS,
+            "self.total += float(f1_score(target.cpu(), preds.argmax(1).cpu(), average='macro'))\n"
+            "self.count += 1",
+            DIVIDE,
+        ),
+        "        self.target.append(target)\n        self.preds.append(preds.argmax(1))\n",
+    ),
     "a stacked list": (
         metric(
             PLAIN_LIST, "self.errors.append(preds.mean())", "return torch.stack(self.errors).mean()"
@@ -832,6 +866,31 @@ BLOCKED = {
         'self.add_state("x", torch.tensor([]))',
         "self.x = torch.cat([self.x, preds])",
         "if self.x.numel() == 0:\n    return 0\nreturn self.x.sum()",
+    ),
+    "scores of arrays": metric(
+        SUMS, "self.total += roc_auc_score(target, preds)\nself.count += 1", DIVIDE
+    ),
+    "a score with a name": metric(
+        SUMS,
+        "score = auroc(preds, target, task='binary')\nself.total += score\nself.count += 1",
+        DIVIDE,
+    ),
+    "scores that are scaled": metric(
+        SUMS,
+        "self.total += auroc(preds, target, task='binary')\nself.count += 1",
+        "return 100 * self.total / self.count",
+    ),
+    "a score beside others": metric(
+        SUMS + 'self.add_state("other", torch.tensor(0.0), "sum")',
+        "self.total += auroc(preds, target, task='binary')\nself.count += 1\n"
+        "self.other += self.total",
+        DIVIDE,
+    ),
+    "scores of some batches": metric(
+        SUMS,
+        "if target.any():\n    self.total += auroc(preds, target, task='binary')\n"
+        "    self.count += 1",
+        DIVIDE,
     ),
     "new values in front": metric(
         'self.add_state("x", torch.tensor([]))',

@@ -46,10 +46,12 @@ class DeclaredMetricState(Codemod):
             editor.replace(module, statement, text)
         _write_resets(editor, found)
         names = " and ".join(f"self.{attribute.name}" for attribute in found)
+        grown = [a.name for a in found if not _keeps_type(a)]
+        assumed = f"; assumes that self.{grown[0]} is given floats" if grown else ""
         return Fix(
-            Relation.CORRECTS,
+            Relation.ASSUMES if grown else Relation.CORRECTS,
             f"declare {names} with add_state, which reset(), calls and processes know: each epoch "
-            "counts all its batches, and no others",
+            f"counts all its batches, and no others{assumed}",
             editor.edits,
         )
 
@@ -124,9 +126,8 @@ def _declaration(editor: Editor, attribute: GatheredAttribute) -> str:
         reduction = _list_reads(editor, attribute)
         return f'{this}.add_state("{name}", default=[], dist_reduce_fx={reduction})'
     if kinds == {"cat"}:
-        raise CannotEdit(
-            f"self.{name} grows by torch.cat; make it a list state, append and join it in compute"
-        )
+        _append(editor, attribute)
+        return f'{this}.add_state("{name}", default=[], dist_reduce_fx="cat")'
     if kinds != {"add"} or (isinstance(initial, ast.Constant) and initial.value is None):
         raise CannotEdit(f"what self.{name} holds is no tensor; keep it in tensors first")
     if isinstance(initial, ast.Constant):
@@ -140,6 +141,31 @@ def _declaration(editor: Editor, attribute: GatheredAttribute) -> str:
             raise CannotEdit(f"what self.{name} holds is no tensor; keep it in tensors first")
         text = module.source.segment(initial)
     return f'{this}.add_state("{name}", default={text}, dist_reduce_fx="sum")'
+
+
+def _append(editor: Editor, attribute: GatheredAttribute) -> None:
+    """Append to what grew by ``torch.cat``, and join it where it is read."""
+    metric, name, initial = attribute.metric, attribute.name, attribute.initial
+    if not isinstance(initial, ast.Call) or not list_rewrites.is_empty_tensor(initial):
+        raise CannotEdit(f"self.{name} does not begin empty")
+    if list_rewrites.is_read_outside(metric, name):
+        raise CannotEdit(f"code outside {metric.node.name} reads .{name} as one tensor")
+    for change in attribute.changes:
+        list_rewrites.append_in_place_of(editor, change)
+    others = _written(attribute) | set(subtree(attribute.made[0]))
+    list_rewrites.join_reads(editor, metric, name, attribute.changes, others)
+
+
+def _keeps_type(attribute: GatheredAttribute) -> bool:
+    """Tell whether what grew is of the same type when it is joined at the end."""
+    initial = attribute.initial
+    if any(change.kind != "cat" for change in attribute.changes) or initial is None:
+        return True
+    assert isinstance(initial, ast.Call)
+    return list_rewrites.keeps_type(attribute.maker.module, initial) or all(
+        change.value is not None and list_rewrites.holds_floats(change.method, change.value)
+        for change in attribute.changes
+    )
 
 
 def _buffer(attribute: GatheredAttribute) -> str:

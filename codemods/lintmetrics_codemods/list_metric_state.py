@@ -11,9 +11,6 @@ from lintmetrics.model import list_rewrites
 from lintmetrics.model.metric_classes import MetricClass, State
 from lintmetrics.rule import Finding
 
-# An empty tensor of these takes on the type of what is joined to it.
-_NEUTRAL = ("torch.long", "torch.int64", "torch.bool", "torch.uint8", "torch.int", "torch.int32")
-
 
 class ListMetricState(Codemod):
     """``default=[]``, ``append`` and ``dim_zero_cat``."""
@@ -31,7 +28,9 @@ class ListMetricState(Codemod):
             return Blocked(f"update changes self.{name} in other ways as well")
         if state.reduction == "?":
             return Blocked(f"self.{name} is put together by a function of its own")
-        if not isinstance(state.default, ast.Call) or not _is_empty(state.default):
+        if not isinstance(state.default, ast.Call) or not list_rewrites.is_empty_tensor(
+            state.default
+        ):
             return Blocked(f"self.{name} does not begin empty")
         if list_rewrites.is_read_outside(metric, name):
             return Blocked(f"code outside {metric.node.name} reads .{name} as one tensor")
@@ -43,7 +42,7 @@ class ListMetricState(Codemod):
             list_rewrites.append_in_place_of(editor, change)
         list_rewrites.join_reads(editor, metric, name, changes)
         text = f"append to self.{name} and join it once, also between processes"
-        if _keeps_type(state) or all(
+        if list_rewrites.keeps_type(module, state.default) or all(
             change.value is not None and list_rewrites.holds_floats(change.method, change.value)
             for change in changes
         ):
@@ -53,18 +52,3 @@ class ListMetricState(Codemod):
             f"{text}; assumes that what is appended holds floats, which an empty tensor made it",
             editor.edits,
         )
-
-
-def _is_empty(default: ast.Call) -> bool:
-    given = default.args[0] if default.args else None
-    if isinstance(given, ast.List):
-        return not given.elts
-    return isinstance(given, ast.Constant) and given.value == 0 and len(default.args) == 1
-
-
-def _keeps_type(state: State) -> bool:
-    assert isinstance(state.default, ast.Call)
-    return any(
-        keyword.arg == "dtype" and state.module.qualified(keyword.value) in _NEUTRAL
-        for keyword in state.default.keywords
-    )

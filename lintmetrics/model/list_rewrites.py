@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model.metric_classes import Change, MetricClass, State, name_of
@@ -11,6 +11,8 @@ from lintmetrics.project import FunctionInfo, Module
 from lintmetrics.tree import subtree
 
 _OF_ROWS = frozenset(("torch.cat", "torch.concat", "torch.concatenate"))
+# An empty tensor of these takes on the type of what is joined to it.
+_NEUTRAL = ("torch.long", "torch.int64", "torch.bool", "torch.uint8", "torch.int", "torch.int32")
 _FLOATS = frozenset(("float", "sigmoid", "softmax", "log_softmax", "sqrt", "exp", "logsumexp"))
 
 
@@ -52,13 +54,18 @@ def append_in_place_of(editor: Editor, change: Change) -> None:
 
 
 def join_reads(
-    editor: Editor, metric: MetricClass, attribute: str, known: Sequence[Change]
+    editor: Editor,
+    metric: MetricClass,
+    attribute: str,
+    known: Sequence[Change],
+    others: Collection[ast.AST] = (),
 ) -> None:
     """Let every place that reads a state as one tensor join it.
 
     Args:
         editor: takes the edits; ``metric``: the class; ``attribute``: the state.
         known: the changes that are rewritten on their own.
+        others: nodes that are rewritten elsewhere.
 
     Raises:
         CannotEdit: a place needs a person.
@@ -66,7 +73,7 @@ def join_reads(
     inside = {inner for change in known for inner in subtree(change.node)}
     by_method: dict[ast.AST, tuple[FunctionInfo, list[ast.Attribute]]] = {}
     for method, node in metric.mentioned(attribute):
-        if node in inside:
+        if node in inside or node in others:
             continue
         if not isinstance(node.ctx, ast.Load):
             raise CannotEdit(f"self.{attribute} is also set at line {node.lineno}")
@@ -155,3 +162,19 @@ def write_reduction(editor: Editor, state: State, wanted: str) -> None:
 def _is_called(module: Module, node: ast.Attribute) -> bool:
     above = module.parent(node)
     return isinstance(above, ast.Call) and above.func is node
+
+
+def is_empty_tensor(made: ast.Call) -> bool:
+    """Tell whether a call makes an empty tensor: ``torch.tensor([])``, ``torch.zeros(0)``."""
+    given = made.args[0] if made.args else None
+    if isinstance(given, ast.List):
+        return not given.elts
+    return isinstance(given, ast.Constant) and given.value == 0 and len(made.args) == 1
+
+
+def keeps_type(module: Module, made: ast.Call) -> bool:
+    """Tell whether what is joined to an empty tensor keeps the type it has."""
+    return any(
+        keyword.arg == "dtype" and module.qualified(keyword.value) in _NEUTRAL
+        for keyword in made.keywords
+    )
