@@ -346,6 +346,8 @@ REFUSED = {
     "formatted": 'self.log("x", f"{p.mean():.3f}")',
     "text of a number": 'self.log("x", str(p.mean()))',
     "none": 'self.log("x", None)',
+    "rates": 'rates = self.lr_schedulers().get_last_lr(); self.log("x", rates)',
+    "a list made": 'self.log("x", list(p))',
     "a list": 'self.log("x", [p.mean()])',
     "a list by name": 'means = [row.mean() for row in p]; self.log("x", means)',
     "a dict": 'self.log("x", {"a": p.mean()})',
@@ -386,6 +388,7 @@ TAKEN = {
     "a number of numpy": 'self.log("x", np.mean(p.cpu().numpy()))',
     "an element of an array": 'self.log("x", p.cpu().numpy()[0])',
     "the mean of an array": 'self.log("x", p.cpu().numpy().mean())',
+    "a rate": 'self.log("x", self.lr_schedulers().get_last_lr()[0])',
     "one in a tensor": 'self.log("x", torch.tensor([0.5]))',
     "maybe none": 'v = None if self.quiet else p.mean(); self.log("x", v)',
     "set later": 'v = None; v = p.mean() if v is None else v; self.log("x", v)',
@@ -415,10 +418,11 @@ def test_a_value_that_may_be_one_number_is_quiet(line: str, tmp_path: Path) -> N
         ('self.log("x", self.spread(p, y))', 'self.log("x", self.spread(p, y).mean())'),
         ('self.log("x", p.mean().cpu().numpy())', 'self.log("x", p.mean())'),
         ('self.log("x", self.all, on_epoch=True)', "self.log_dict(self.all, on_epoch=True)"),
+        ('self.log("x", sched.get_last_lr())', 'self.log("x", sched.get_last_lr()[0])'),
         ('self.log({"x": p.mean()}, prog_bar=True)', 'self.log_dict({"x": p.mean()}, prog_bar'),
         ('self.log_dict("x", p.mean())', 'self.log("x", p.mean())'),
     ],
-    ids=["losses", "an array", "a collection", "a dict", "a key"],
+    ids=["losses", "an array", "a collection", "rates", "a dict", "a key"],
 )
 def test_a_value_is_written_as_it_is_taken(line: str, wanted: str, tmp_path: Path) -> None:
     assert wanted in fixed(tmp_path, in_validation(line), "LM603")

@@ -39,6 +39,14 @@ class LoggableValue(Codemod):
                 "log the mean of the losses, as Lightning up to 1.6 did",
                 editor.edits,
             )
+        if value.kind == "rates" and value.made is written:
+            end = module.source.end(written)
+            editor.replace_range(module, end, end, "[0]")
+            return Fix(
+                Relation.ASSUMES,
+                "log the rate of the first group; assumes that it stands for all",
+                editor.edits,
+            )
         if value.kind == "array":
             return _tensor(call, value)
         if value.kind == "collection":

@@ -26,6 +26,11 @@ _DISPLAYS: dict[type[ast.expr], str] = {
     ast.GeneratorExp: "a generator",
     ast.JoinedStr: "text",
 }
+_BUILTINS = {
+    **dict.fromkeys(("str", "repr"), "text"),
+    **dict.fromkeys(("list", "sorted"), "a list"),
+    **{name: f"a {name}" for name in ("tuple", "dict", "set")},
+}
 _ARRAYS = frozenset(
     f"numpy.{name}" for name in ("array", "asarray", "stack", "concatenate", "zeros", "ones")
 )
@@ -52,9 +57,9 @@ class RefusedValue:
 
     Args:
         what: it in words, such as ``"a list"``.
-        kind: ``"array"``, ``"dict"``, ``"collection"``, ``"losses"``, ``"vector"`` or ``"other"``;
-            ``"keyless"`` and ``"keyed"`` for a ``log`` call that wants to be a ``log_dict`` call
-            and the other way round.
+        kind: ``"array"``, ``"dict"``, ``"collection"``, ``"losses"``, ``"vector"``, ``"rates"`` or
+            ``"other"``; ``"keyless"`` and ``"keyed"`` for a ``log`` call that wants to be a
+            ``log_dict`` call and the other way round.
         since: the first release that raises.
         made: the expression that makes it.
     """
@@ -134,8 +139,15 @@ def _written(module: Module, made: ast.expr) -> RefusedValue | None:
     if not isinstance(made, ast.Call):
         return None
     func = made.func
-    if isinstance(func, ast.Name) and func.id in ("str", "repr") and not module.binds(func.id):
-        return RefusedValue("text", "other", "1.4", made)
+    if isinstance(func, ast.Name) and func.id in _BUILTINS and not module.binds(func.id):
+        kind = _BUILTINS[func.id]
+        return RefusedValue(kind, "other", "2.0" if kind == "a dict" else "1.4", made)
+    if (
+        isinstance(func, ast.Attribute)
+        and func.attr == "get_last_lr"
+        and not (made.args or (isinstance(func.value, ast.Name) and func.value.id == "self"))
+    ):
+        return RefusedValue("a list, of the rate of each group", "rates", "1.4", made)
     if isinstance(func, ast.Attribute) and func.attr == "numpy" and not made.args:
         return RefusedValue("a NumPy array", "array", "1.4", made)
     if module.qualified(func) in _ARRAYS:

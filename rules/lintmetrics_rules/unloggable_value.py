@@ -15,6 +15,7 @@ _HELP = {
     "keyless": "say self.log_dict(...)",
     "keyed": "say self.log(...), or give log_dict a dict",
     "losses": "log its mean: .mean()",
+    "rates": "log the rate of one group: [0]",
     "vector": "log one number for each of them, each under a key of its own, or their mean",
     "other": "log a number, a tensor of one element or a Metric object",
 }
