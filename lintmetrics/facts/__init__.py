@@ -754,6 +754,7 @@ def _hooks() -> dict[tuple[str, str], tuple[Hook, ...]]:
     return table
 
 
+@cache
 def hooks_of(owner: str, *kinds: str) -> dict[str, Hook]:
     """Return the hooks of an owner, of some kinds, by name; the last row of a name counts."""
     return {

@@ -55,27 +55,28 @@ def surplus_calls(cls: ClassInfo) -> Iterator[SurplusCall]:
     for owner in owners(cls):
         changed = facts.hooks_of(owner, "signature")
         called = facts.hooks_of(owner, "call")
-        if has_strange_bases(cls):
-            return
-        refused = {misfit.name for misfit in misfits(cls)}
         for node in subtree(cls.node):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             name, receiver = node.func.attr, node.func.value
             if not (name in changed or name in called):
                 continue
+            if not (_is_super(receiver) or getattr(receiver, "id", "") == "self"):
+                continue
             if any(name in above.namespace for above in cls.mro()[1:]):
                 continue  # It is the project's own that is called.
             surplus: list[ast.expr | ast.keyword] = []
             row = called.get(name)
-            if _is_super(receiver) and name in changed and name not in refused:
+            if _is_super(receiver) and name in changed:
                 row, spelled = changed[name], f"super().{name}"
                 surplus = _beyond(node, owner, row)
-            elif row is not None and getattr(receiver, "id", "") == "self":
+            elif row is not None:
                 spelled = f"self.{name}"
                 surplus = _old(node, row) if name not in cls.namespace else []
             if not surplus or row is None or cls.module.enclosing_class(node) is not cls:
                 continue
+            if has_strange_bases(cls) or name in {misfit.name for misfit in misfits(cls)}:
+                continue  # Another's method may be called, or the parameter goes with it.
             found = consequence(row, cls.module.project)
             if found is not None and not is_left_alone(cls.module, node, name):
                 yield SurplusCall(cls, node, spelled, tuple(surplus), row, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -100,6 +101,7 @@ def unknown_hooks(cls: ClassInfo) -> Iterator[UnknownHook]:
             yield UnknownHook(cls, owner, function, *found)
 
 
+@functools.cache
 def _meant(owner: str, name: str) -> tuple[str, str] | None:
     """Return the hook that a name is near to, and whose it is; ``None`` for no such name."""
     own = facts.hooks_of(owner, "current", "never", "rejected", "step-end", "replaced")
@@ -144,14 +146,21 @@ def _by_letters(name: str, hooks: dict[str, facts.Hook]) -> str:
     """Return the one hook that a slip of the pen makes of a name."""
     if len(name) < _LONG:
         return ""
-    near = [hook for hook in hooks if _distance(name, hook) <= _SLIP]
+    near = [hook for hook in hooks if _may_be_near(name, hook) and _distance(name, hook) <= _SLIP]
     return near[0] if len(near) == 1 else ""
+
+
+def _may_be_near(name: str, hook: str) -> bool:
+    """Tell whether two names can be so near: of that many parts, one more than slips is whole."""
+    if abs(len(name) - len(hook)) > _SLIP:
+        return False
+    size = len(hook) // (_SLIP + 1)
+    parts = (hook[:size], hook[size : 2 * size], hook[2 * size :])
+    return any(part in name for part in parts)
 
 
 def _distance(one: str, other: str) -> int:
     """Return how many letters have to be put in, left out, changed or swapped."""
-    if abs(len(one) - len(other)) > _SLIP:
-        return _SLIP + 1
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
