@@ -608,6 +608,14 @@ QUIET = {
         "self.total = self.total + preds.sum().item()\nself.count = self.count + len(target)",
         DIVIDE,
     ),
+    "begun anew with a number": metric(
+        SUMS, "if scale:\n    self.total = 0\nself.total += preds.sum()", "return self.total"
+    ),
+    "of the whole run": metric(
+        "self.score_history = []",
+        "self.score_history.append(preds)",
+        "return self.score_history[-1]",
+    ),
     "a number of its own": metric(
         SUMS + "self.last = 0.0", ADD + "\nself.last = preds.sum().item()", DIVIDE
     ),

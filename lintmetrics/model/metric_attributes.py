@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from lintmetrics.tree import subtree
 
 _GATHERS = frozenset(("add", "append", "extend", "item", "cat"))
 _HOLDERS = frozenset(("collections.defaultdict", "collections.Counter", "dict", "list"))
+# What speaks of a whole run is not to be emptied between epochs.
+_WHOLE_RUN = re.compile(r"(?:^|_)(?:best|cumul\w*|history|ema|lifetime|so_far)(?:_|$)")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def gathered(metric: MetricClass) -> list[GatheredAttribute]:
             if name in found or metric.is_declared(name) or name in metric.cls.namespace:
                 continue
             moves = metric.changed(name)
-            if not moves or not _is_gathering(maker, initial, moves):
+            if _WHOLE_RUN.search(name) or not moves or not _is_gathering(maker, initial, moves):
                 continue
             if not metric.reads(metric.computes, name):
                 continue

@@ -67,6 +67,11 @@ class NumberInMetricState(Rule):
             state = metric.state(change.attribute)
             if state is None or state.kind != "tensor" or change.method.cls is not cls:
                 continue
+            # What update adds to a number behind it may be a tensor again.
+            if change in metric.update_changes and not all(
+                is_number(other) for other in metric.changed(state.name)
+            ):
+                continue
             if is_number(change):
                 yield Finding(
                     cls,
