@@ -713,8 +713,9 @@ def test_a_fetched_value_is_logged_as_it_is(line: str, wanted: str, tmp_path: Pa
         ("parts = self.parts(p, y)", 'self.log("x", parts["a"].item())'),
         ("hits = (p.argmax(1) == y).sum()", 'self.log("x", hits.item())'),
         ("parts = self.parts(p, y)", "self.log_dict({k: v.item() for k, v in parts.items()})"),
+        ('self.log("x", loss.double().item())',),
     ],
-    ids=["not known", "whole numbers", "each of a dict"],
+    ids=["not known", "whole numbers", "each of a dict", "doubles"],
 )
 def test_what_may_be_no_tensor_is_left(lines: tuple[str, ...], tmp_path: Path) -> None:
     (only,) = found(tmp_path, in_training(*lines), "LM608")

@@ -35,6 +35,7 @@ _OF_CPU = re.compile(
     r"|zeros|ones|full|rand\w*|arange|linspace|FloatTensor|Tensor)$"
 )
 _ELSEWHERE = re.compile(r"(?:numpy|sklearn|scipy|math|statistics|pandas|builtins|time|random)\b")
+_NOT_FLOAT = ("long", "int", "bool", "argmax", "argmin", "any", "all", "double")
 _RARE = frozenset(("batch_idx", "global_step", "batch_nb", "is_last_batch", "log_every_n_steps"))
 
 
@@ -90,7 +91,7 @@ def fetched(call: LogCall) -> FetchedValue | None:
     surely = "cpu" in names or _is_tensor(call, function, inner, _DEPTH) is True
     # Of whole numbers in a tensor, Lightning warns.
     whole = {n.form for way in call.contexts for n in numbers(way.value)} & {Form.HITS, Form.COUNT}
-    if whole or _is_whole(inner):
+    if whole or _is_other_type(inner):
         surely = False
     if not surely and (names == ["float"] or not _may_be_tensor(call, function, inner)):
         return None
@@ -98,12 +99,15 @@ def fetched(call: LogCall) -> FetchedValue | None:
     return FetchedValue(shown, tuple(calls), inner, surely)
 
 
-def _is_whole(expr: ast.expr) -> bool:
-    """Tell whether what makes a tensor makes whole numbers or truth values."""
+def _is_other_type(expr: ast.expr) -> bool:
+    """Tell whether what makes a tensor makes whole numbers, truth values, or doubles.
+
+    A number is logged in single precision, a tensor of doubles as it is (run on lightning 2.6.6).
+    """
     return (
         isinstance(expr, ast.Call)
         and isinstance(expr.func, ast.Attribute)
-        and expr.func.attr in ("long", "int", "bool", "argmax", "argmin", "any", "all")
+        and expr.func.attr in _NOT_FLOAT
     )
 
 
