@@ -170,6 +170,14 @@ def test_hooks_as_lightning_calls_them_are_no_finding(owner: str, tmp_path: Path
             def setup(self):
                 print(1)
         """,
+        """
+        class Own(pl.Callback):
+            def on_train_batch_end(self, outputs):
+                print(outputs)
+
+        def run(fabric):
+            fabric.call("on_train_batch_end", outputs=1)
+        """,
         # decorated in a way that may change what is taken
         """
         class Own(pl.LightningModule):

@@ -239,9 +239,20 @@ def change_of(owner: str, function: FunctionNode, problem: str, parameter: str) 
     return row if len(row.parameters) > len(new) or problem == "index" else None
 
 
+def _is_called_by_fabric(cls: ClassInfo, name: str) -> bool:
+    """Tell whether a trainer of the project's own calls hooks: ``fabric.call("on_fit_start")``."""
+    for module, node in mentions(cls.module.project, name).texts:
+        call = module.parent(node)
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "call":
+            return True
+    return False
+
+
 def _is_own(cls: ClassInfo, owner: str, function: FunctionNode, current: Hook) -> bool:
     """Tell whether a method is rather the project's own: called as it is, or never by a Trainer."""
     name = function.name
+    if _is_called_by_fabric(cls, name):
+        return True
     if not (name in _OTHERS_CALL or name in STEPS or name.endswith("_dataloader")):
         return False
     relatives = (*cls.mro(), *cls.subclasses)
