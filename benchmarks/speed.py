@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py             # needs ruff; makes an environment for fixit and torchfix
     python benchmarks/speed.py --no-peers  # without fixit and torchfix
+    python benchmarks/speed.py --before COMMIT  # a synthetic repository, with that commit and today
 
 Every figure is the median CPU time (user and system, children included) of some runs; wall time
 and single figures mean little on a shared machine, the ratios are what is claimed.
@@ -24,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from packages import Package, cache
+from synthetic import FILES, MODULES, written
 
 LIGHTNING = Package(
     "lightning",
@@ -64,6 +66,82 @@ def cpu(command: Sequence[str], runs: int) -> float:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return statistics.median(taken)
+
+
+def measured(command: Sequence[str], path: Path | None = None) -> tuple[float, float]:
+    """Return the CPU seconds of a command and the peak of its memory in MiB.
+
+    Args:
+        command: the command; ``path``: the checkout whose packages it imports, where not its own.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    if path is not None:
+        folders = (path, path / "rules", path / "codemods")
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, folders))
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, _, usage = os.wait4(process.pid, 0)
+    process.returncode = 0
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def compare(before: str, runs: int) -> None:
+    """Print what a synthetic repository costs at an older commit and today, and with one rule.
+
+    The three take turns, so that other work on the machine falls on each.
+    """
+    root = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory() as name:
+        old = Path(name) / "old"
+        subprocess.run(
+            ["git", "-C", str(root), "worktree", "add", "-q", "--detach", str(old), before],
+            check=True,
+        )
+        try:
+            _compare(before, runs, root, old, written(Path(name) / "repository"))
+        finally:
+            subprocess.run(
+                ["git", "-C", str(root), "worktree", "remove", "--force", str(old)], check=True
+            )
+
+
+def _compare(before: str, runs: int, root: Path, old: Path, tree: Path) -> None:
+    check = [sys.executable, "-m", "lintmetrics", "check", "-j1", "--isolated"]
+    ways = {
+        "before": ([*check, str(tree)], old),
+        "now": ([*check, str(tree)], root),
+        "one": ([*check, "--select", "LM101", str(tree)], root),
+        "none": ([*check, "--select", "LM206", str(tree)], root),
+    }
+    taken: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for attempt in range(runs + 1):
+        for way, (command, path) in ways.items():
+            found = measured(command, path)
+            if attempt:  # The first run compiles.
+                taken[way].append(found)
+    seconds = {way: statistics.median(one for one, _ in found) for way, found in taken.items()}
+    memory = {way: statistics.median(one for _, one in found) for way, found in taken.items()}
+    what = f"{FILES:,} files with {MODULES} modules"
+    print("| what | today | beside it | ratio |\n|---|---|---|---|")
+    for label, other in (
+        (f"{what}: `check`", "before"),
+        (f"{what}: `check`, all rules", "one"),
+        (f"{what}: `check`, all rules", "none"),
+    ):
+        beside = {
+            "before": f"at {before}",
+            "one": "with `--select LM101`",
+            "none": "with `--select LM206`, which asks no model",
+        }[other]
+        print(
+            f"| {label} | {seconds['now']:.2f} CPU s | {seconds[other]:.2f} CPU s {beside} | "
+            f"{seconds['now'] / seconds[other]:.2f} |"
+        )
+        print(
+            f"| the same | {memory['now']:.0f} MiB | {memory[other]:.0f} MiB {beside} | "
+            f"{memory['now'] / memory[other]:.2f} |"
+        )
 
 
 def row(label: str, ours: float, other: float, beside: str, budget: str) -> None:
@@ -148,7 +226,11 @@ def main() -> None:
     )
     parser.add_argument("--no-peers", action="store_true", help="leave out fixit and torchfix")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--before", metavar="COMMIT", help="only compare with an older commit")
     given = parser.parse_args()
+    if given.before:
+        compare(given.before, given.runs)
+        return
     ours = tool()
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or "ruff"
     print(

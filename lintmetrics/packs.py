@@ -101,6 +101,7 @@ def matches(selector: str, rule: Rule) -> bool:
     return selector == "ALL" or selector == rule.name or rule.code.startswith(selector)
 
 
+@functools.lru_cache(maxsize=1024)
 def selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> frozenset[str]:
     """Return the codes that a selection leaves: the most specific selector decides."""
 

@@ -23,6 +23,7 @@ from lintmetrics.source import Source
 from lintmetrics.tree import index_tree, subtree
 
 _MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
+_KEPT = 16_000_000  # Characters of files that are not parsed, kept to be searched again.
 _LIBRARY = re.compile(r"(?:torchmetrics|pytorch_lightning|lightning)\b")
 _HANDS_ON = re.compile(r"torchmetrics|lightning|import \*")
 _STARRED = frozenset(("pytorch_lightning", "lightning", "torchmetrics"))
@@ -694,6 +695,9 @@ class Project:
         self._found: dict[tuple[str, str, int], str | None] = {}
         self._directories: dict[str, frozenset[str]] = {}
         self._hands_on: dict[str, bool] = {}
+        self._mentions: dict[re.Pattern[str], list[str]] = {}
+        self._texts: dict[str, str] = {}
+        self._kept = 0
         self.errors: dict[str, SourceError] = {}
         self.models: dict[ClassInfo, object] = {}
         """What the model worked out for each class, kept for as long as the files are."""
@@ -846,18 +850,38 @@ class Project:
 
     def mentioning(self, pattern: re.Pattern[str]) -> list[Module]:
         """Return the files of the project whose text a pattern is found in, sorted by path."""
-        found: list[Module] = []
-        known = {path for path, module in self._modules.items() if module is not None}
-        for path in sorted({*self._universe(), *known}):
-            module = self._modules.get(path)
-            if module is None:
-                if pattern.search(self._text(path)):
-                    module = self.module_at(path)
-            elif not pattern.search(module.source.text):
-                module = None
-            if module is not None:
-                found.append(module)
-        return found
+        listed = self._mentions.get(pattern)
+        if listed is None:
+            listed = self._mentions[pattern] = [
+                path for path in self._listed if pattern.search(self._text_once(path))
+            ]
+        further = [
+            path
+            for path, module in self._modules.items()
+            if path not in self._listed
+            and module is not None
+            and pattern.search(module.source.text)
+        ]
+        found = (self.module_at(path) for path in sorted({*listed, *further}))
+        return [module for module in found if module is not None]
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        """The paths of the universe."""
+        return frozenset(self._universe())
+
+    def _text_once(self, path: str) -> str:
+        """Return the text of a file, kept for the next question as long as there is room."""
+        module = self._modules.get(path)
+        if module is not None:
+            return module.source.text
+        text = self._texts.get(path)
+        if text is None:
+            text = self._text(path)
+            self._kept += len(text)
+            if self._kept <= _KEPT:
+                self._texts[path] = text
+        return text
 
     @cached_property
     def from_imports(self) -> dict[tuple[str, str], frozenset[str]]:

@@ -455,6 +455,7 @@ class _Wiring:
     def __init__(self, project: Project) -> None:
         self.tied: dict[tuple[ClassInfo, str], list[Feed]] = {}
         self.counts: dict[tuple[ClassInfo, str], list[int]] = {}
+        self._loose: dict[str, list[Feed]] = {}
         self._modules = project.mentioning(_WIRED)
         for module in self._modules:
             for call in module.calls:
@@ -502,6 +503,11 @@ class _Wiring:
 
     def loose(self, stage: str) -> list[Feed]:
         """Return the loaders of all data modules, if nothing else in the project makes any."""
+        if stage not in self._loose:
+            self._loose[stage] = self._all_loose(stage)
+        return self._loose[stage]
+
+    def _all_loose(self, stage: str) -> list[Feed]:
         found: list[Feed] = []
         inside: set[ast.Call] = set()
         for module in self._modules:

@@ -215,10 +215,17 @@ def is_spelled(monitor: Monitor) -> bool:
 
     A test of the texts first: most keys that are watched are logged by the same name.
     """
-    quoted = re.compile(rf"(['\"]){re.escape(monitor.key)}\1")
-    for module in monitor.module.project.mentioning(quoted):
+    known: dict[str, bool] = monitor.module.project.__dict__.setdefault("_lm_spelled", {})
+    if monitor.key not in known:
+        known[monitor.key] = _is_spelled(monitor.module.project, monitor.key)
+    return known[monitor.key]
+
+
+def _is_spelled(project: Project, key: str) -> bool:
+    quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
+    for module in project.mentioning(quoted):
         for node in subtree(module.tree):
-            spelled = isinstance(node, ast.Constant) and node.value == monitor.key
+            spelled = isinstance(node, ast.Constant) and node.value == key
             if spelled and not _is_watched(module, node):
                 return True
     return False
@@ -319,16 +326,25 @@ def ways_of(monitor: Monitor, key: str = "") -> list[LogContext]:
     return [way for _, way in _calls_of(monitor, base)]
 
 
-def _calls_of(monitor: Monitor, key: str) -> Iterator[tuple[LogCall, LogContext]]:
-    """Yield the calls that log a key which is spelled, with the ways that lead to them."""
-    quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
-    for module in monitor.module.project.mentioning(quoted):
-        for cls in module.classes:
-            if cls.is_lightning or cls.is_kind("Callback"):
-                for call in LightningClass.of(cls).log_calls:
-                    for way in call.contexts:
-                        if way.key == key:
-                            yield call, way
+_Calls = list[tuple[LogCall, LogContext]]
+
+
+def _calls_of(monitor: Monitor, key: str) -> _Calls:
+    """Return the calls that log a key which is spelled, with the ways that lead to them."""
+    project = monitor.module.project
+    known: dict[str, _Calls] = project.__dict__.setdefault("_lm_calls_of_keys", {})
+    if key not in known:
+        quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
+        known[key] = [
+            (call, way)
+            for module in project.mentioning(quoted)
+            for cls in module.classes
+            if cls.is_lightning or cls.is_kind("Callback")
+            for call in LightningClass.of(cls).log_calls
+            for way in call.contexts
+            if way.key == key
+        ]
+    return known[key]
 
 
 @dataclass(frozen=True)
@@ -348,7 +364,7 @@ class Unseen:
 def unseen(monitor: Monitor) -> Unseen | None:
     """Return why a logged key is not there for those who watch it; ``None`` where it may be."""
     base = monitor.key.removesuffix("_step")
-    of_evaluation = list(_calls_of(monitor, monitor.key)) or list(_calls_of(monitor, base))
+    of_evaluation = _calls_of(monitor, monitor.key) or _calls_of(monitor, base)
     if not of_evaluation or not all(
         way.stage in ("val", "test") and hooks.is_batch_hook(way.hook) for _, way in of_evaluation
     ):
