@@ -1070,3 +1070,30 @@ def test_an_object_that_one_attribute_cannot_stand_for_is_left(body: str, tmp_pa
     for diagnostic in steps(tmp_path, body):
         assert diagnostic.fix is None, diagnostic.fix
         assert diagnostic.blocked
+
+
+# What update answers ------------------------------------------------------------------------------
+
+ANSWERS = {
+    "logged": (True, 'self.log("a", self.kept.update(batch))'),
+    "logged by name": (True, 'self.log("a", value=self.kept.update(batch))'),
+    "named and logged": (True, 'value = self.kept.update(batch)\nself.log("a", value)'),
+    "reckoned with": (True, "return self.kept.update(batch) * 2"),
+    "its item": (True, "return self.kept.update(batch).item()"),
+    "not used": (False, "self.kept.update(batch)"),
+    "named in vain": (False, "value = self.kept.update(batch)"),
+    "returned": (False, "return self.kept.update(batch)"),
+    "called": (False, 'self.log("a", self.kept(batch))'),
+    "asked for": (False, "value = self.kept.update(batch)\nif value is None:\n    pass"),
+    "of a dict": (False, "self.hparams.update(lr=1)"),
+    "set anew": (False, "value = self.kept.update(batch)\nvalue = 2\nself.log('a', value)"),
+}
+
+
+@pytest.mark.parametrize(("is_used", "body"), ANSWERS.values(), ids=ANSWERS)
+def test_the_answer_of_update_is_none(is_used: bool, body: str, tmp_path: Path) -> None:
+    text = MODULE + "    def validation_step(self, batch, batch_idx):\n" + indent(body, " " * 8)
+    (tmp_path / "model.py").write_text(text + "\n", encoding="utf-8")
+    report = projects.check(tmp_path, "LM323")
+    assert not report.failures, report.failures
+    assert [d.code for d in report.diagnostics] == ["LM323"] * is_used
