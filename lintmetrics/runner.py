@@ -464,9 +464,9 @@ def fix(
             scope = paths
         found, _ = _merged(held, _analyse_all(held, scope, 1, None))
         current, complete = _suppress(held, found, report), scope == paths
-    _tidy_imports(held)
+    _tidy(held)
     final = _settle(held, fixer, paths, first, report)
-    report.fixed = _gone(first, final)
+    report.fixed = _gone(first, final, relations)
     refused = {_identity(d): fixer.rejected.get(_identity(d)) for d in final}
     for diagnostic in final:
         why = refused[_identity(diagnostic)]
@@ -486,11 +486,12 @@ def fix(
     return report
 
 
-def _tidy_imports(held: _Files) -> None:
-    """Take out the imports whose last readers the fixes took away, and join what they added."""
+def _tidy(held: _Files) -> None:
+    """Take out and join the imports that fixes left or added, and break lines they made long."""
     from lintmetrics import syntax
     from lintmetrics.edits import apply
     from lintmetrics.imports import joined, left_unread, spelled_alike
+    from lintmetrics.long_lines import broken_lines
 
     for path in sorted(held.edited):
         file = held.file(path)
@@ -507,6 +508,10 @@ def _tidy_imports(held: _Files) -> None:
             if not edits:
                 break
             held.edit(path, module.source.container.pack(apply(module.source.text, edits)))
+        source, _ = held.read(path)
+        edits = broken_lines(decode(read_bytes(file), file.shown).text, source)
+        if edits:
+            held.edit(path, source.container.pack(apply(source.text, edits)))
 
 
 def _settle(
@@ -572,22 +577,24 @@ def _caused(
         yield diagnostic
 
 
-def _gone(first: Sequence[Diagnostic], final: Sequence[Diagnostic]) -> list[Diagnostic]:
+def _gone(
+    first: list[Diagnostic], final: list[Diagnostic], relations: frozenset[Relation]
+) -> list[Diagnostic]:
     """Return the findings of the first pass that the last one no longer has.
 
     A finding that is left may have moved, or speak of another line than before; then it is known
-    by its file and code.
+    by its file and code. Of two alike, the one that had no fix to make is left.
     """
     left = Counter(_identity(diagnostic) for diagnostic in final)
     moved: list[Diagnostic] = []
-    for diagnostic in first:
+    for diagnostic in sorted(first, key=lambda d: any(p[0].relation in relations for p in d.plans)):
         if left[_identity(diagnostic)] > 0:
             left[_identity(diagnostic)] -= 1
         else:
             moved.append(diagnostic)
     renamed = Counter((path, code) for (path, code, _, _), n in left.items() for _ in range(n))
     gone: list[Diagnostic] = []
-    for diagnostic in reversed(moved):
+    for diagnostic in sorted(moved, key=lambda d: d.sort_key, reverse=True):
         if renamed[diagnostic.path, diagnostic.code] > 0:
             renamed[diagnostic.path, diagnostic.code] -= 1
         else:

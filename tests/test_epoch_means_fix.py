@@ -540,3 +540,88 @@ def test_a_mean_with_another_use_is_left_to_a_person(tmp_path: Path) -> None:
     (finding,) = report.diagnostics
     assert finding.fix is None
     assert "`self.best = min(self.best, avg)` at line" in finding.blocked
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "self.outs",
+        "len(self.outs)",
+        "len(self.outs) > 0",
+        "not self.trainer.sanity_checking",
+        "self.outs and not self.trainer.sanity_checking",
+    ],
+)
+def test_a_hook_that_asks_for_outputs_first_is_read_through(test: str, tmp_path: Path) -> None:
+    done = methods(
+        moved(
+            tmp_path,
+            f"""
+            def validation_step(self, batch, batch_idx):
+                loss = F.mse_loss(self.net(batch), batch)
+                self.outs.append({{"val_loss": loss}})
+
+            def on_validation_epoch_end(self):
+                if {test}:
+                    avg_loss = torch.stack([x["val_loss"] for x in self.outs]).mean()
+                    self.log("val_loss", avg_loss)
+                    self.outs.clear()
+            """,
+        )
+    )
+    assert (
+        done
+        == """\
+def validation_step(self, batch, batch_idx):
+    loss = F.mse_loss(self.net(batch), batch)
+    self.log("val_loss", loss)
+"""
+    )
+
+
+def test_a_removed_hook_that_asks_for_outputs_first_goes(tmp_path: Path) -> None:
+    done = methods(
+        moved(
+            tmp_path,
+            """
+            def validation_step(self, batch, batch_idx):
+                loss = F.mse_loss(self.net(batch), batch)
+                return {"val_loss": loss}
+
+            def validation_epoch_end(self, outputs):
+                if len(outputs) > 0:
+                    avg_loss = torch.stack([x["val_loss"] for x in outputs]).mean()
+                    self.log("val_loss", avg_loss)
+            """,
+        )
+    )
+    assert "epoch_end" not in done
+    assert '    self.log("val_loss", loss)\n' in done
+
+
+@pytest.mark.parametrize(
+    ("test", "more"),
+    [
+        ("self.verbose", ""),
+        ("self.outs", "print(avg_loss)"),
+        ("self.outs", "return avg_loss"),
+        ("len(self.outs) > 3", ""),
+    ],
+)
+def test_a_condition_that_decides_something_stays(test: str, more: str, tmp_path: Path) -> None:
+    done = moved(
+        tmp_path,
+        f"""
+        def validation_step(self, batch, batch_idx):
+            loss = F.mse_loss(self.net(batch), batch)
+            self.outs.append({{"val_loss": loss}})
+
+        def on_validation_epoch_end(self):
+            if {test}:
+                avg_loss = torch.stack([x["val_loss"] for x in self.outs]).mean()
+                self.log("val_loss", avg_loss)
+                {more or "pass"}
+            self.outs.clear()
+        """,
+    )
+    assert f"if {test}:" in done

@@ -105,8 +105,10 @@ def test_a_shared_end_is_weighed_in_place(tmp_path: Path) -> None:
     ).replace(
         '        loss = torch.stack([o[f"{stage}_loss"] for o in outputs]).mean()\n',
         '        mean_batch_size = sum(o["batch_size"] for o in outputs) / len(outputs)\n'
-        '        loss = torch.stack([o[f"{stage}_loss"] * o["batch_size"] for o in outputs])'
-        ".mean() / mean_batch_size\n",
+        "        loss = (\n"
+        '            torch.stack([o[f"{stage}_loss"] * o["batch_size"] for o in outputs]).mean()\n'
+        "            / mean_batch_size\n"
+        "        )\n",
     )
 
 
@@ -170,8 +172,9 @@ def test_a_quotient_of_sums_is_weighed(tmp_path: Path) -> None:
         )
     )
     assert (
-        'sum(o["val_loss"] * o["batch_size"] for o in self.outs) / len(self.outs)'
-        " / mean_batch_size\n" in fixed(tmp_path, text)
+        '            sum(o["val_loss"] * o["batch_size"] for o in self.outs)\n'
+        "            / len(self.outs)\n"
+        "            / mean_batch_size\n" in fixed(tmp_path, text)
     )
 
 
@@ -363,3 +366,112 @@ def test_a_dict_that_goes_into_two_lists_is_followed_into_both(tmp_path: Path) -
     assert '"batch_size": x.size(0)' in fixed(tmp_path, text)
     text = kept + step + END.replace("OTHER", "print(self.tested)")
     assert "`print(self.tested)`" in reason(tmp_path, text)
+
+
+def promised_and_done(tmp_path: Path, text: str) -> tuple[int, str]:
+    """Return how many fixes a check announces, and the module after all of them are made."""
+    path = tmp_path / "model.py"
+    path.write_text(HEAD + text, encoding="utf-8")
+    found = projects.check(tmp_path, "LM111", "LM201").diagnostics
+    report = projects.fix(tmp_path, "LM111", "LM201")
+    assert not report.failures
+    assert len(report.fixed) == len(found)
+    done = path.read_text(encoding="utf-8").removeprefix(HEAD)
+    compile(done, "model.py", "exec")
+    return sum(item.fix is not None for item in found), done
+
+
+TRAINED = """\
+class Model(pl.LightningModule):
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.cross_entropy(self(x), y)
+        acc = (self(x).argmax(1) == y).float().mean()
+        return {"loss": loss, "acc": acc}
+
+    def training_epoch_end(self, outputs):
+        self.log("loss", torch.stack([o["loss"] for o in outputs]).mean())
+        self.log("acc", torch.stack([o["acc"] for o in outputs]).mean())
+        print(len(outputs))
+"""
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_fix_that_is_announced_is_made_when_the_hook_has_moved(
+    shared: bool, tmp_path: Path
+) -> None:
+    text = TRAINED
+    if shared:
+        text = text.replace("training_step(self, batch, batch_idx)", "_step(self, batch)") + (
+            "\n    def training_step(self, batch, batch_idx):\n        return self._step(batch)\n"
+            "\n    def test_step(self, batch, batch_idx):\n        self._step(batch)\n"
+        )
+    announced, done = promised_and_done(tmp_path, text)
+    assert announced == 3
+    assert '"acc": acc, "batch_size": x.size(0)}' in done
+    assert 'o["acc"] * o["batch_size"] for o in self.training_step_outputs' in done
+    # The copy that is kept holds all keys.
+    assert "{k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in " in done
+
+
+def test_a_copy_that_detaches_whatever_it_finds_minds_a_number(tmp_path: Path) -> None:
+    step = STEP.replace(
+        "self.outs.append(output)",
+        "self.outs.append({k: v.detach() for k, v in output.items()})",
+    )
+    assert "v.detach()" in reason(tmp_path, LIST + step + END.replace("OTHER", "self.outs.clear()"))
+
+
+def test_a_dict_that_begins_empty_takes_the_size(tmp_path: Path) -> None:
+    step = STEP.replace('output = {"val_loss": loss}', "output = {}\n        OTHER").replace(
+        "OTHER", 'output.update({"val_loss": loss})'
+    )
+    done = fixed(tmp_path, LIST + step + END.replace("OTHER", "self.outs.clear()"))
+    assert 'output = {"batch_size": x.size(0)}\n' in done
+
+
+def test_an_empty_output_stays_empty(tmp_path: Path) -> None:
+    step = STEP.replace(
+        "        loss =", "        if y is None:\n            return {}\n        loss ="
+    )
+    step = step.replace("self.outs.append(output)", "return output")
+    end = END.replace("OTHER", "print()").replace("on_validation_epoch_end(self)", "NAME")
+    end = end.replace("NAME", "validation_epoch_end(self, outs)").replace("self.outs", "outs")
+    end = end.replace("for o in outs", "for o in outs if o")
+    text = LIST + step + end.replace(" if o]", "]")
+    (tmp_path / "model.py").write_text(HEAD + text, encoding="utf-8")
+    for finding in projects.check(tmp_path, "LM111").diagnostics:
+        assert finding.fix is None
+
+
+def test_a_name_that_was_something_else_before_is_the_dict(tmp_path: Path) -> None:
+    step = STEP.replace("loss = F.", "loss, more = self.pair(x), F.").replace("output", "loss")
+    done = fixed(tmp_path, LIST + step + END.replace("OTHER", "self.outs.clear()"))
+    assert 'loss = {"val_loss": loss, "batch_size": x.size(0)}' in done
+
+
+@pytest.mark.parametrize(
+    ("call", "size"),
+    [
+        ("self(x=x, mask=y)", "x.size(0)"),
+        ("self.forward(input_signal=x)", "x.size(0)"),
+        ("self.encoder(inputs=x)", "x.size(0)"),
+        ("self.decode(inputs=x)", ""),
+    ],
+)
+def test_what_a_network_is_given_by_name_shows_the_size(
+    call: str, size: str, tmp_path: Path
+) -> None:
+    step = STEP.replace("F.cross_entropy(self.net(x), y)", f"self.criterion({call}, y)")
+    text = LIST + step + END.replace("OTHER", "self.outs.clear()")
+    if size:
+        assert f'"batch_size": {size}' in fixed(tmp_path, text)
+    else:
+        assert "the size of the batch is not evident" in reason(tmp_path, text)
+
+
+def test_texts_that_a_network_is_given_show_no_size(tmp_path: Path) -> None:
+    step = STEP.replace("F.cross_entropy(self.net(x), y)", "self(texts=texts, labels=y)")
+    step = step.replace("x, y = batch", "texts, y = batch")
+    text = LIST + step + END.replace("OTHER", "self.outs.clear()")
+    assert '"batch_size": y.size(0)' in fixed(tmp_path, text)

@@ -71,8 +71,8 @@ def test_what_preserves_all_is_written(old: str, new: str, tmp_path: Path) -> No
 def test_each_branch_of_a_choice_is_written(tmp_path: Path) -> None:
     text = trainer("gpus=2 if torch.cuda.is_available() else None", "import torch")
     assert fixed(tmp_path, text) == trainer(
-        'accelerator="gpu" if torch.cuda.is_available() else "cpu", '
-        'devices=2 if torch.cuda.is_available() else "auto"',
+        '\n    accelerator="gpu" if torch.cuda.is_available() else "cpu",\n'
+        '    devices=2 if torch.cuda.is_available() else "auto",\n',
         "import torch",
     )
 
@@ -195,8 +195,10 @@ def test_checkpoints_and_data_modules(tmp_path: Path) -> None:
                 super().__init__()
                 self.dims = (1, size)
 
-        best = ModelCheckpoint(dirpath="runs", filename="{epoch}-{val_acc:.2f}", monitor="val_acc", mode="max")
-        """  # noqa: E501
+        best = ModelCheckpoint(
+            dirpath="runs", filename="{epoch}-{val_acc:.2f}", monitor="val_acc", mode="max"
+        )
+        """
     )
 
 

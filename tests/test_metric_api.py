@@ -482,8 +482,10 @@ def test_a_call_of_today_is_quiet(tmp_path: Path, call: str) -> None:
             "from torchmetrics.functional import precision_recall\n"
             "v = precision_recall(p, t, num_classes=1)\n",
             "import torchmetrics\n"
-            'v = (torchmetrics.functional.precision(p, t, task="binary"), '
-            'torchmetrics.functional.recall(p, t, task="binary"))\n',
+            "v = (\n"
+            '    torchmetrics.functional.precision(p, t, task="binary"),\n'
+            '    torchmetrics.functional.recall(p, t, task="binary"),\n'
+            ")\n",
         ),
         (
             "from pytorch_lightning.metrics.functional import psnr\nv = psnr(p, t)\n",
@@ -884,8 +886,9 @@ COLUMNS = "[[-1.0, 0.9, 0.2], [0.5, -1.1, 0.8], [2.2, -0.5, 0.3]]"
         ("[-2.2, 2.4, 0.1]", "[0, 1, 1]", ", squared=True",
          "(1 - preds * (2 * target - 1)).clamp(min=0).pow(2).mean()"),
         (COLUMNS, "[0, 1, 2]", "",
-         "(1 - preds.gather(1, target[:, None]) + "
-         "preds.scatter(1, target[:, None], -torch.inf)).amax(1).clamp(min=0).mean()"),
+         "(\n    (1 - preds.gather(1, target[:, None]) + "
+         "preds.scatter(1, target[:, None], -torch.inf))\n"
+         "    .amax(1)\n    .clamp(min=0)\n    .mean()\n)"),
         (COLUMNS, "[0, 1, 2]", ", multiclass_mode='one-vs-all'",
          "(1 - preds * (2 * torch.nn.functional.one_hot(target, 3) - 1)).clamp(min=0).mean(0)"),
     ],

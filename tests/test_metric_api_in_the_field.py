@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
 import projects
 import pytest
 
+from lintmetrics import runner
 from lintmetrics.codemod import Relation
 
 CODES = ("LM301", "LM302", "LM303", "LM304", "LM305")
@@ -451,3 +453,13 @@ def test_a_star_import_of_today_hides_no_old_call(tmp_path: Path) -> None:
     assert 'accuracy = Accuracy(task="multiclass", num_classes=3)' in new.replace("'", '"')
     assert 'f1 = torchmetrics.F1Score(task="multiclass", num_classes=3)' in new.replace("'", '"')
     assert "error = MeanSquaredError()" in new
+
+
+def test_of_two_findings_alike_the_one_with_a_fix_is_told_of_as_fixed(tmp_path: Path) -> None:
+    text = "from torchmetrics import F1Score\n\nf = F1Score(num_classes=3, average='macro')\n"
+    projects.written(tmp_path, {"model.py": text})
+    (mended,) = projects.check(tmp_path, "LM302").diagnostics
+    place = replace(mended.start, line=mended.start.line + 9)
+    left = replace(mended, plans=(), fix=None, start=place)
+    for first in ([mended, left], [left, mended]):
+        assert runner._gone(first, [left], projects.ALL) == [mended]

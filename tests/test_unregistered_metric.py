@@ -156,7 +156,8 @@ def test_torch_takes_the_container(init: str, body: str, wanted: str, tmp_path: 
 
 def test_keys_that_are_refused_get_an_ending(tmp_path: Path) -> None:
     text = fixed(tmp_path, STAGES, BY_KEY)
-    assert 'nn.ModuleDict({"train_metrics": Acc' in text
+    assert "nn.ModuleDict(\n" in text
+    assert '"train_metrics": Acc' in text
     assert '"val_metrics": Acc' in text
     assert 'self.held[f"{stage}_metrics"](self.net(x), y)' in text
     assert 'self.log(f"{stage}_acc", self.held[f"{stage}_metrics"])' in text

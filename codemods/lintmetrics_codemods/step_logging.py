@@ -24,7 +24,7 @@ from lintmetrics.model.epoch_hooks import (
     own_epoch_end,
     references,
 )
-from lintmetrics.model.epoch_reductions import Logged, Reader, Reading
+from lintmetrics.model.epoch_reductions import SANITY, Logged, Reader, Reading
 from lintmetrics.model.epoch_terms import Term
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.hook_effects import BatchMean
@@ -46,7 +46,6 @@ from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
 
-_SANITY = ("sanity_checking", "running_sanity_check")
 # These make one number of each tensor that they are given in a list.
 _OF_ONE_ELEMENT = ("torch.tensor", "torch.as_tensor", "torch.FloatTensor", "torch.Tensor")
 # A running total of vectors is a vector, and self.log took none of them in Lightning 1 either.
@@ -326,7 +325,7 @@ class _Move(HookRemoval):
         for statement in before:
             # Nothing is kept of what is logged in a sanity check, wherever that is done.
             test = statement.test if isinstance(statement, ast.If) else None
-            if isinstance(test, ast.Attribute) and test.attr in _SANITY:
+            if isinstance(test, ast.Attribute) and test.attr in SANITY:
                 continue
             if statement not in reading.guards and any(
                 isinstance(node, ast.Return) for node in subtree(statement)

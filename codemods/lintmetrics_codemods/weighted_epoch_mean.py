@@ -502,6 +502,9 @@ def _encloses(module: Module, output: OutputDict, store: ast.AST) -> bool:
 def _add_entry(editor: Editor, module: Module, node: ast.Dict, entry: str) -> None:
     """Write one more entry at the end of a dict display."""
     source = module.source
+    if not node.keys:
+        editor.replace(module, node, f"{{{entry}}}")
+        return
     last, end = source.end(node.values[-1]), source.end(node) - 1
     tail = source.text[last:end]
     first = node.keys[0]

@@ -366,6 +366,8 @@ def _handed_back(cls: ClassInfo, function: FunctionNode, name: str) -> str | Non
     return None
 
 
+# What goes into a network under such a name may be a list of texts, or no part of any tensor.
+_IN_WORDS = re.compile(r"name|path|file|text|sentence|caption|prompt|word|meta|key|info|url|raw")
 _TENSOR_USES = frozenset(
     ("size", "shape", "view", "reshape", "float", "long", "unsqueeze", "flatten", "permute", "dim")
 )
@@ -380,18 +382,23 @@ def _is_tensor(function: FunctionNode, name: str) -> bool:
             and node.attr in _TENSOR_USES
         ):
             return True
-        if isinstance(node, ast.Call) and any(_is_name(a, name) for a in node.args):
-            func = node.func
-            if _is_name(func, "self") or ast.unparse(func).startswith(
-                ("F.", "torch.", "nn.functional.")
-            ):
-                return True
-            if (
+        if not isinstance(node, ast.Call):
+            continue
+        func = node.func
+        by_place = any(_is_name(a, name) for a in node.args)
+        # A network is given texts and such by name as well.
+        by_name = not _IN_WORDS.search(name) and any(_is_name(k.value, name) for k in node.keywords)
+        if by_place and ast.unparse(func).startswith(("F.", "torch.", "nn.functional.")):
+            return True
+        if (by_place or by_name) and (
+            _is_name(func, "self")
+            or (
                 isinstance(func, ast.Attribute)
                 and _is_name(func.value, "self")
                 and func.attr in ("forward", "model", "net", "network", "encoder", "backbone")
-            ):
-                return True
+            )
+        ):
+            return True
     return False
 
 

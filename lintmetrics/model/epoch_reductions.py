@@ -17,6 +17,9 @@ from lintmetrics.model.object_equivalents import MetricObject
 from lintmetrics.project import Module
 from lintmetrics.tree import subtree
 
+SANITY = ("sanity_checking", "running_sanity_check")
+"""What the trainer is asked whether this is a sanity check; the second until 1.5."""
+
 
 @dataclass(frozen=True)
 class Logged:
@@ -141,6 +144,8 @@ class Reader(Expressions):
         if isinstance(node, ast.If) and self._guards(node):
             found.guards.append(node)
             return
+        if isinstance(node, ast.If) and self._open(node, found):
+            return
         if isinstance(node, ast.AugAssign) and self._averages(node):
             assert isinstance(node.target, ast.Name)
             found.pure.append((node, node.target.id))
@@ -175,6 +180,40 @@ class Reader(Expressions):
             and isinstance(bound, ast.Constant)
             and (operator, bound.value) in {(ast.Eq, 0), (ast.Lt, 1), (ast.LtE, 0)}
         )
+
+    def _open(self, node: ast.If, found: Reading) -> bool:
+        """Read what only reduces and logs, where there are outputs and no sanity check.
+
+        A step logs nothing where it is not called, and nothing is kept of what is logged in a
+        sanity check.
+        """
+        if node.orelse or not self._asks_for_outputs(node.test):
+            return False
+        names, begun, inner = dict(self._names), dict(self._begun), Reading()
+        for statement in node.body:
+            self._statement(statement, inner)
+        if inner.kept or inner.guards or inner.returned or not inner.logged:
+            self._names, self._begun = names, begun
+            return False
+        found.logged += inner.logged
+        found.logs.append(node)
+        found.pure += [(node, name) for _, name in inner.pure]
+        return True
+
+    def _asks_for_outputs(self, test: ast.expr) -> bool:
+        """Tell whether a test only asks if there are outputs, and if this is the real thing."""
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+            return all(self._asks_for_outputs(part) for part in test.values)
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            return isinstance(test.operand, ast.Attribute) and test.operand.attr in SANITY
+        if isinstance(test, ast.Compare):
+            bound = test.comparators[0]
+            return (
+                self._counts(test.left)
+                and isinstance(bound, ast.Constant)
+                and (type(test.ops[0]), bound.value) in {(ast.Gt, 0), (ast.NotEq, 0), (ast.GtE, 1)}
+            )
+        return self.term(test) is OUTPUTS or self._counts(test)
 
     def _begin(self, node: ast.stmt) -> None:
         """Remember names that begin as an empty list or as zero."""

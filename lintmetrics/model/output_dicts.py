@@ -11,7 +11,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-from lintmetrics.edits import CannotEdit, FunctionNode
+from lintmetrics.edits import CannotEdit, FunctionNode, block_of
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
     STAGES,
@@ -133,7 +133,7 @@ class OutputDicts:
             return
         if not isinstance(expr, ast.Name):
             raise _untold(cls.module, expr)
-        bound = self._bindings(function, expr.id)
+        bound = self._bindings(cls.module, function, expr)
         if expr.id in [a.arg for a in extra_parameters(function)]:
             self._given(cls, function, expr.id)
         elif not bound:
@@ -141,13 +141,17 @@ class OutputDicts:
         for value in bound:
             self._up(cls, function, value)
 
-    def _bindings(self, function: FunctionNode, name: str) -> list[ast.expr]:
-        """Return what a name is assigned, or goes through, in a function."""
+    def _bindings(self, module: Module, function: FunctionNode, read: ast.Name) -> list[ast.expr]:
+        """Return what a name may have been assigned, or goes through, where it is read."""
         found: list[ast.expr] = []
-        for node in subtree(function):
-            if not (
-                isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
-            ):
+        stores = [
+            node
+            for node in subtree(function)
+            if isinstance(node, ast.Name) and node.id == read.id and isinstance(node.ctx, ast.Store)
+        ]
+        last = _last_for_sure(module, function, stores, read)
+        for node in stores:
+            if last is not None and _place(node) < _place(last):
                 continue
             holder = node.lm_parent  # type: ignore[attr-defined]
             if isinstance(holder, ast.Tuple):
@@ -166,7 +170,7 @@ class OutputDicts:
             elif isinstance(holder, (ast.For, ast.comprehension)) and holder.target is node:
                 found.append(holder.iter)
             else:
-                raise CannotEdit(f"how `{name}` at line {node.lineno} is bound is not read")
+                raise CannotEdit(f"how `{read.id}` at line {node.lineno} is bound is not read")
         return found
 
     def _given(self, cls: ClassInfo, function: FunctionNode, name: str) -> None:
@@ -255,24 +259,36 @@ class OutputDicts:
             assert node.value is not None
             self._value(cls, info, node.value)
 
-    def _value(self, cls: ClassInfo, info: FunctionInfo, value: ast.expr) -> None:
+    def _value(
+        self, cls: ClassInfo, info: FunctionInfo, value: ast.expr, is_named: bool = False
+    ) -> None:
         """Note the dict that an expression of a method is."""
         module, function = info.module, info.node
         owner = info.cls or cls
-        if isinstance(value, ast.Dict) and value.keys:
+        if isinstance(value, ast.Dict) and (value.keys or is_named):
             if value not in self.made:
                 self._require_once(module, function, value)
                 self.made[value] = OutputDict(owner, module, function, value)
                 self._seen(owner, function, value)
             return
         if isinstance(value, ast.Name):
-            if value.id in [a.arg for a in extra_parameters(function)]:
+            parameters = [a.arg for a in extra_parameters(function)]
+            stage = next((s for s in STAGES if s.batch_end == function.name), None)
+            if stage is not None and parameters[:1] == [value.id]:
+                self._returned_by(cls, stage)
+                return
+            if value.id in parameters:
                 raise _untold(module, value)
-            bound = self._bindings(function, value.id)
+            bound = self._bindings(module, function, value)
             if not bound:
                 raise _untold(module, value)
             for one in bound:
-                self._value(cls, info, one)
+                # What begins empty is filled: the hook asks each output for its key.
+                self._value(cls, info, one, is_named=True)
+            return
+        copied = _copied(value)
+        if copied is not None:
+            self._value(cls, info, copied)
             return
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
             called = self._callee(cls, owner, value.func)
@@ -371,15 +387,28 @@ class OutputDicts:
         if index < len(parameters):
             self._named(cls, method, method, parameters[index].arg)
 
-    def _named(self, cls: ClassInfo, function: FunctionNode, scope: ast.AST, name: str) -> None:
-        """Look at every use of a name."""
-        key = ("named", id(scope), name)
+    def _named(
+        self,
+        cls: ClassInfo,
+        function: FunctionNode,
+        scope: ast.AST,
+        name: str,
+        bound: ast.stmt | None = None,
+    ) -> None:
+        """Look at every use of a name, but for those before the statement that bound it."""
+        module = cls.module
+        if bound is not None and _repeats(module, bound, function):
+            bound = None
+        end = module.source.end(bound) if bound is not None else 0
+        key = (f"named from {end}", id(scope), name)
         if key in self._asked:
             return
         self._asked.add(key)
         for node in subtree(scope):
             if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
-                self._seen(cls, function, node)
+                before = module.source.start(node) < end
+                if not before or module.enclosing_function(node) is not function:
+                    self._seen(cls, function, node)
 
     def _seen(self, cls: ClassInfo, function: FunctionNode, node: ast.expr) -> None:
         """Look at what is done with a dict, a list of them, or a list of lists."""
@@ -393,7 +422,11 @@ class OutputDicts:
             return
         if isinstance(parent, ast.Attribute) and parent.value is node:
             call = module.parent(parent)
-            if parent.attr in ("clear", "append") and isinstance(call, ast.Call):
+            copy = _copy_around(module, parent)
+            if copy is not None:
+                self._seen(cls, function, copy)
+                return
+            if parent.attr in ("clear", "append", "update") and isinstance(call, ast.Call):
                 return
             asked = module.parent(call) if isinstance(call, ast.Call) else None
             if parent.attr == "keys" and isinstance(asked, ast.Compare):
@@ -422,7 +455,7 @@ class OutputDicts:
             if all(isinstance(target, ast.Name) for target in targets):
                 for target in targets:
                     assert isinstance(target, ast.Name)
-                    self._named(cls, function, function, target.id)
+                    self._named(cls, function, function, target.id, parent)
                 return
             if all(isinstance(t, ast.Attribute) and of_self(t) in self._lists for t in targets):
                 return
@@ -546,6 +579,78 @@ class OutputDicts:
             for cls in module.classes:
                 if cls.is_kind("Callback"):
                     self._parameter_of(cls, stage.batch_end, 2)
+
+
+def _copied(value: ast.expr) -> ast.expr | None:
+    """Return the dict that a comprehension copies key by key, a number beside the tensors too.
+
+    That is ``{k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in made.items()}``.
+    """
+    if not isinstance(value, ast.DictComp) or len(value.generators) != 1:
+        return None
+    loop = value.generators[0]
+    key, item = value.key, value.value
+    if isinstance(item, ast.IfExp):
+        asked = item.test
+        if not (isinstance(asked, ast.Call) and _name_of(asked.func) == "isinstance"):
+            return None
+        if ast.unparse(asked.args[-1]).rsplit(".", 1)[-1] != "Tensor":
+            return None
+        item = item.orelse
+    if (
+        loop.ifs
+        or not isinstance(loop.target, ast.Tuple)
+        or [ast.unparse(e) for e in loop.target.elts] != [ast.unparse(key), ast.unparse(item)]
+        or not isinstance(loop.iter, ast.Call)
+        or not isinstance(loop.iter.func, ast.Attribute)
+        or loop.iter.func.attr != "items"
+        or loop.iter.args
+    ):
+        return None
+    return loop.iter.func.value
+
+
+def _copy_around(module: Module, items: ast.Attribute) -> ast.DictComp | None:
+    """Return the comprehension that copies a dict, of whose items it is asked."""
+    around: ast.AST | None = items
+    for _ in range(3):  # The call, the loop, the comprehension.
+        around = module.parent(around) if around is not None else None
+    if isinstance(around, ast.DictComp) and _copied(around) is items.value:
+        return around
+    return None
+
+
+def _repeats(module: Module, statement: ast.stmt, function: FunctionNode) -> bool:
+    """Tell whether a statement of a function may run more than once."""
+    for around in module.ancestors(statement):
+        if around is function:
+            return False
+        if isinstance(around, (ast.For, ast.While, *_SCOPES)):
+            return True
+    return True
+
+
+def _place(node: ast.Name) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _last_for_sure(
+    module: Module, function: FunctionNode, stores: list[ast.Name], read: ast.Name
+) -> ast.Name | None:
+    """Return the last assignment of a name that surely ran before it is read.
+
+    What the name stood for above that is of no concern. In a loop nothing is said.
+    """
+    before: list[ast.stmt] = []
+    around: ast.AST | None = module.statement(read)
+    while isinstance(around, ast.stmt) and around is not function:
+        if isinstance(around, (ast.For, ast.While, *_SCOPES)):
+            return None
+        block = block_of(module, around)
+        before += block[: block.index(around)]
+        around = module.parent(around)
+    sure = [s for s in stores if getattr(module.parent(s), "targets", None) == [s]]
+    return max((s for s in sure if module.parent(s) in before), key=_place, default=None)
 
 
 def _running(classes: list[ClassInfo]) -> list[ClassInfo]:
