@@ -366,6 +366,36 @@ def test_a_message_says_what_happens(text: str, told: str, tmp_path: Path) -> No
         (
             """
             class Own(pl.LightningModule):
+                def validation_step(self, batch, batch_idx):
+                    self(batch)
+
+                def test_step(self, batch, batch_idx):
+                    self(batch)
+
+                def val_dataloader(self):
+                    return [DataLoader(self.one), DataLoader(self.two)]
+
+                def test_dataloader(self):
+                    return DataLoader(self.one)
+            """,
+            """
+            class Own(pl.LightningModule):
+                def validation_step(self, batch, batch_idx, dataloader_idx=0):
+                    self(batch)
+
+                def test_step(self, batch, batch_idx):
+                    self(batch)
+
+                def val_dataloader(self):
+                    return [DataLoader(self.one), DataLoader(self.two)]
+
+                def test_dataloader(self):
+                    return DataLoader(self.one)
+            """,
+        ),
+        (
+            """
+            class Own(pl.LightningModule):
                 def test_step(self, batch, batch_idx, dataset_idx: int):
                     return self.heads[dataset_idx](batch)
             """,

@@ -32,6 +32,9 @@ class CurrentHookSignature(Codemod):
         editor = Editor()
         if misfit.problem in ("index", "named"):
             message = self._default(editor, misfit)
+        elif misfit.problem == "several":
+            add_parameters(editor, misfit.module, misfit.function, [f"{_INDEX}=0"])
+            message = f"{misfit.name} takes {_INDEX}, which Lightning passes"
         elif misfit.problem == "lacks":
             message = self._add(editor, misfit, row)
         else:

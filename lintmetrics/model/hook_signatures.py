@@ -13,7 +13,7 @@ from lintmetrics.model.epoch_hooks import STAGE_OF_HOOK, loads
 from lintmetrics.model.hooks import STEPS, stage_of
 from lintmetrics.model.lightning_objects import is_left_alone
 from lintmetrics.model.lightning_versions import consequence
-from lintmetrics.model.loaders import how_many
+from lintmetrics.model.loaders import are_several, how_many
 from lintmetrics.model.own_hooks import given_first, mentions, owners
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.releases import reaches
@@ -34,7 +34,8 @@ class Misfit:
         cls: the class; ``owner``: what it is to Lightning; ``function``: the hook.
         current: how Lightning calls it; ``row``: what changed, where the table says so.
         problem: ``"requires"`` (a parameter that is not given), ``"lacks"`` (one that is),
-            ``"index"`` (one that is given only where there are several dataloaders), ``"shifted"``
+            ``"index"`` (one that is given only where there are several dataloaders), ``"several"``
+            (does not take that one, and there are several), ``"shifted"``
             (one takes what is meant for another), ``"unfilled"`` (reads a parameter that keeps its
             default), ``"refused"`` or ``"named"`` (needs the name of today).
         parameter: the name of that parameter.
@@ -79,12 +80,13 @@ class Misfit:
     def written(self) -> str:
         """The signature that fits."""
         optional = "dataloader_idx=0"
+        told = self.problem in ("index", "named", "several")
         names = ["self", *given_first(self.owner, self.name)]
         names += [p.name for p in self.current.parameters if not p.optional]
         names += [
             optional if p.name == "dataloader_idx" else p.name
             for p in self.current.parameters
-            if p.optional and (p.name == "batch_idx" or self.problem in ("index", "named"))
+            if p.optional and (told or p.name == "batch_idx")
         ]
         return f"{self.name}({', '.join(names)})"
 
@@ -171,6 +173,8 @@ def problem_of(
     for name in only:
         if name not in by_name and default_of(function, name) is None:
             return "requires", name
+    if _lacks_index(cls, owner, function, current):
+        return "several", "dataloader_idx"
     return _unfilled(function, names, only, gone)
 
 
@@ -179,9 +183,21 @@ def _told(cls: ClassInfo, owner: str, current: Hook, name: str) -> tuple[str, st
     if current.name in STEPS:
         # Lightning 1 gave it to steps where there were several dataloaders, and 2 does so too.
         return None if name == "dataloader_idx" else ("named", name)
-    if owner == "module" and how_many(cls, stage_of(current.name)) > 1:
+    if owner == "module" and are_several(cls, stage_of(current.name)):
         return None if name == "dataloader_idx" else ("named", name)
     return "index", name
+
+
+def _lacks_index(cls: ClassInfo, owner: str, function: FunctionNode, current: Hook) -> bool:
+    """Tell whether several dataloaders are shown, and a hook is not to be told which."""
+    wanted = [p.name for p in current.parameters if not p.keyword]
+    if owner != "module" or wanted[-1:] != ["dataloader_idx"]:
+        return False
+    arguments = function.args
+    if arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
+        return False
+    few = len(positional(owner, function)) == len(wanted) - 1
+    return few and how_many(cls, stage_of(current.name)) > 1
 
 
 def _gone(row: Hook | None) -> set[str]:
@@ -223,10 +239,10 @@ def is_handed_on(function: FunctionNode, load: ast.Name) -> bool:
 
 def change_of(owner: str, function: FunctionNode, problem: str, parameter: str) -> Hook | None:
     """Return the row that tells why a hook does not fit, where there is one."""
-    if problem in ("refused", "named"):
-        return facts.hook(owner, function.name, problem) or facts.hook(
-            owner, function.name, "signature"
-        )
+    if problem in ("refused", "named", "several"):
+        kinds = ("refused",) if problem == "refused" else ("named", "signature")
+        rows = (facts.hook(owner, function.name, kind) for kind in kinds)
+        return next((row for row in rows if row is not None), None)
     row = facts.hook(owner, function.name, "signature")
     if row is None:
         return None

@@ -61,6 +61,10 @@ def _message(misfit: Misfit) -> str:
             f"{name} requires `{parameter}`, which Lightning 2 passes only where there are "
             f"several dataloaders: {error} with one"
         )
+    if misfit.problem == "several":
+        return (
+            f"{name} does not take `{parameter}`, and there are several dataloaders: RuntimeError"
+        )
     if misfit.problem == "named":
         return (
             f"{name} requires `{parameter}`, where Lightning 2 knows dataloader_idx alone: "
