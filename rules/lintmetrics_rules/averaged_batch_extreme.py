@@ -21,7 +21,7 @@ class AveragedBatchExtreme(Rule):
     code = "LM116"
     consequence = Consequence.WRONG_NUMBER
     source = (
-        "executed on lightning 2.6.6: batches with the maxima 1, 1 and 4 log 2.0, with "
+        "executed on lightning 2.6.6: 1, 1 and 4 of batches of 4, 4 and 2 log 1.6, with "
         'reduce_fx="max" 4.0; logger_connector/result.py, _ResultMetric.update'
     )
     bad = """

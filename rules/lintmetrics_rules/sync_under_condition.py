@@ -30,8 +30,8 @@ class SyncUnderCondition(Rule):
     code = "LM123"
     consequence = Consequence.CRASH
     source = (
-        "executed on lightning 2.6.6 with 2 processes: the run hangs, or keys change their values; "
-        "logger_connector/result.py, _ResultMetric.compute"
+        "executed on lightning 2.6.6 with 2 processes: a key that one of them logs alone makes the "
+        "run hang, or end in an error of gloo; logger_connector/result.py, _ResultMetric.compute"
     )
     bad = """
     import lightning.pytorch as pl
