@@ -112,6 +112,16 @@ def test_a_shared_end_is_weighed_in_place(tmp_path: Path) -> None:
     )
 
 
+def test_the_key_of_the_size_is_quoted_as_those_beside_it(tmp_path: Path) -> None:
+    text = (LIST + STEP + END.replace("OTHER", "self.outs.clear()")).replace(
+        '"val_loss"', "'val_loss'"
+    )
+    done = fixed(tmp_path, text)
+    assert "{'val_loss': loss, 'batch_size': x.size(0)}" in done
+    assert "o['val_loss'] * o['batch_size'] for o in self.outs" in done
+    assert '"batch_size"' not in done
+
+
 def test_a_closure_over_keys_is_weighed_once(tmp_path: Path) -> None:
     text = SHARED + (
         "    def _end(self, outputs, stage):\n"

@@ -337,7 +337,8 @@ class _Weighing:
         outputs = self._spelled(shape.outputs)
         if "\n" in outputs:
             raise CannotEdit("the list of outputs is spelled over several lines; give it a name")
-        each = f'{loop.target.id}["{_KEY}"] for {loop.target.id} in {outputs}'
+        key = _quoted(_KEY, self._spelled(shape.parts.elt))
+        each = f"{loop.target.id}[{key}] for {loop.target.id} in {outputs}"
         if not shape.sized.startswith("sum"):
             each = f"[{each}]"
         return shape.sized.replace("{outputs}", outputs).replace("{}", each)
@@ -409,8 +410,8 @@ class _Weighing:
         source = self.module.source
         element, loop = shape.parts.elt, shape.parts.generators[0]
         assert isinstance(loop.target, ast.Name)
-        weight = f' * {loop.target.id}["{_KEY}"]'
         text = self._spelled(element)
+        weight = f" * {loop.target.id}[{_quoted(_KEY, text)}]"
         if _is_tight(element):
             self.editor.replace_range(self.module, source.end(element), source.end(element), weight)
         else:
@@ -448,7 +449,14 @@ class _Weighing:
                 "return it with the outputs, and weigh the mean by hand"
             )
         _require_known(module, output, size.expression)
-        _add_entry(self.editor, module, node, f'"{_KEY}": {size.expression}')
+        key = _quoted(_KEY, module.source.segment(node))
+        _add_entry(self.editor, module, node, f"{key}: {size.expression}")
+
+
+def _quoted(key: str, beside: str) -> str:
+    """Return a key in the quotes of the code beside it."""
+    quote = "'" if "'" in beside and '"' not in beside else '"'
+    return f"{quote}{key}{quote}"
 
 
 def _may_be_list(function: FunctionNode, value: ast.expr) -> bool:
