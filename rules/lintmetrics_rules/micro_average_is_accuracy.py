@@ -40,10 +40,12 @@ class MicroAverageIsAccuracy(Rule):
         """Find scores of several classes that are averaged over samples."""
         for call in metric_calls(module):
             how = is_accuracy(call)
-            if how:
+            # precision_recall answers two numbers, and is written as two calls today.
+            both = ("precision", "recall") if call.short == "precision_recall" else (call.short,)
+            for name in both if how else ():
                 yield Finding(
                     site_of(call),
-                    f"{call.short} {how} is the accuracy under another name",
+                    f"{name} {how} is the accuracy under another name",
                     help='say average="macro" for the mean over classes, or drop it',
                     blocked='which number is meant is yours to say: average="macro" is the mean '
                     'over the classes, average="weighted" weighs them by their samples',
