@@ -46,7 +46,8 @@ def test_a_callback_that_reads_too_early_is_moved_behind_the_module(tmp_path: Pa
 def test_a_callback_that_may_read_in_time_is_quiet(
     tmp_path: Path, hook: str, loop: str, key: str, more: str
 ) -> None:
-    assert found(tmp_path, a=LOGGED.format(hook=hook, loop=loop, key=key, more=more)) == []
+    told = found(tmp_path, a=LOGGED.format(hook=hook, loop=loop, key=key, more=more))
+    assert [one for one in told if one.startswith("LM207")] == []
 
 
 def test_no_later_hook_in_training_is_told(tmp_path: Path) -> None:
