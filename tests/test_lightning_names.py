@@ -334,7 +334,76 @@ def test_the_table_is_true_of_what_is_installed() -> None:
             if found is not None and change.member in inspect.signature(found).parameters:
                 wrong.append(f"{change.old} is still taken")
         elif change.kind in ("attribute", "method", "argparse"):
-            found = getattr(pl, change.owner, None) or getattr(callbacks, change.owner)
-            if hasattr(found, change.member):
+            found = getattr(pl, change.owner, None) or getattr(callbacks, change.owner, None)
+            found = found or getattr(loggers, change.owner)
+            # What is deprecated is there, and so is what only a class may be asked.
+            stays = change.consequence == "stale" or change.new == f"{change.owner}.{change.member}"
+            if not stays and hasattr(found, change.member):
                 wrong.append(f"{change.old} is still there")
     assert wrong == []
+
+
+def test_a_logger_that_is_taken_for_a_list_is_the_list_of_them(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+
+
+    class Model(pl.LightningModule):
+        def training_step(self, batch, batch_idx):
+            self.logger[0].log_metrics({"a": 1.0})
+            for one in self.logger:
+                one.save()
+            names = [one.name for one in self.trainer.logger]
+            return self.logger.experiment[0]
+
+
+    class Own(pl.LightningModule):
+        @property
+        def logger(self):
+            return []
+
+        def training_step(self, batch, batch_idx):
+            return self.logger[0]
+
+
+    class Other:
+        def __init__(self, logger):
+            self.logger = logger
+
+        def run(self):
+            return self.logger[0]
+    """
+    projects.written(tmp_path, {"model.py": text})
+    report = projects.check(tmp_path, "LM503")
+    assert [d.start.line for d in report.diagnostics] == [7, 8, 10]
+    assert "and no list" in report.diagnostics[0].message
+    projects.fix(tmp_path, "LM503")
+    fixed = (tmp_path / "model.py").read_text(encoding="utf-8")
+    assert "self.loggers[0].log_metrics" in fixed
+    assert "for one in self.loggers:" in fixed
+    assert "self.trainer.loggers]" in fixed
+    assert fixed.count("self.logger[0]") == 2
+
+
+def test_a_module_is_loaded_by_its_class(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+
+
+    class Model(pl.LightningModule):
+        @classmethod
+        def restored(cls, path):
+            return cls.load_from_checkpoint(path)
+
+        def again(self, path):
+            return type(self).load_from_checkpoint(path)
+
+
+    model = Model()
+    model.load_from_checkpoint("a.ckpt")
+    other = Model.load_from_checkpoint("a.ckpt")
+    """
+    projects.written(tmp_path, {"model.py": text})
+    (found,) = projects.check(tmp_path, "LM503").diagnostics
+    assert found.start.line == 15
+    assert "called on an object: TypeError" in found.message

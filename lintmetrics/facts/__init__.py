@@ -474,8 +474,8 @@ class Change:
             that the project imports Lightning from. Empty when nothing did.
         kind: ``"argument"``, ``"value"`` of one that stays, ``"value-beside"`` (only beside other
             old arguments), ``"required"`` (now without default), ``"attribute"``,
-            ``"assignment"``, ``"method"``, ``"argparse"``, ``"class"``, ``"function"`` or
-            ``"module"``.
+            ``"assignment"``, ``"method"``, ``"item"`` (read from it by an index or a loop),
+            ``"argparse"``, ``"class"``, ``"function"`` or ``"module"``.
         deprecated_in: release that announced it, where one did.
         removed_in: first release in which the old way fails; empty where it still works.
         codemod: ``"safe"``, ``"unsafe"`` (right if the note holds) or ``"manual"``.
@@ -507,7 +507,7 @@ class Change:
         """The name of the argument, attribute or method."""
         if self._has_argument:
             return self.old.partition("(")[2].rstrip(")").partition("=")[0]
-        return self.old.rpartition(".")[2].rstrip("()=")
+        return self.old.rpartition(".")[2].rstrip("()=[]")
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -524,7 +524,7 @@ class Change:
 def _changes() -> dict[str, dict[tuple[str, str], tuple[Change, ...]]]:
     table: dict[str, dict[tuple[str, str], tuple[Change, ...]]] = {}
     groups = {"value": "argument", "value-beside": "argument", "argument": "argument"}
-    groups |= {"attribute": "member", "assignment": "member", "method": "member"}
+    groups |= {"attribute": "member", "assignment": "member", "method": "member", "item": "member"}
     groups |= {"argparse": "argparse", "required": "required"}
     for row in rows("lightning_changes"):
         change = Change(**row)

@@ -74,6 +74,8 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
         return None
     if change.kind == "assignment" and not (is_store and isinstance(parent, ast.Assign)):
         return None
+    if change.kind == "item" and not _is_indexed(node, parent):
+        return None
     found = consequence(change, module.project)
     if found is None:
         return None
@@ -89,6 +91,13 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
     if is_store and change.kind == "attribute":
         found = Consequence.IGNORED
     return OldMember(module, node, change.owner, change, found)
+
+
+def _is_indexed(node: ast.Attribute, parent: ast.AST | None) -> bool:
+    """Tell whether a member is taken for a list."""
+    if isinstance(parent, ast.Subscript):
+        return parent.value is node
+    return isinstance(parent, (ast.For, ast.AsyncFor, ast.comprehension)) and parent.iter is node
 
 
 def _is_of_class(module: Module, value: ast.expr) -> bool:

@@ -52,6 +52,8 @@ class RemovedLightningMember(Rule):
                 message = f"{name} is deprecated"
             elif change.new == f"{change.owner}.{change.member}":
                 message = f"{name} is called on an object: TypeError"
+            elif change.kind == "item":
+                message = f"{name} is one object {failing(change, module.project)}, and no list"
             elif change.kind == "assignment":
                 message = f"{name} cannot be set {failing(change, module.project)}: no setter"
             else:
