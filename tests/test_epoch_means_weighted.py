@@ -485,3 +485,25 @@ def test_texts_that_a_network_is_given_show_no_size(tmp_path: Path) -> None:
     step = step.replace("x, y = batch", "texts, y = batch")
     text = LIST + step + END.replace("OTHER", "self.outs.clear()")
     assert '"batch_size": y.size(0)' in fixed(tmp_path, text)
+
+
+def test_a_list_that_is_filled_under_another_name_is_followed(tmp_path: Path) -> None:
+    step = STEP.replace("self.outs.append(output)", "return output")
+    hook = (
+        "    def on_validation_batch_end(self, outputs, batch, batch_idx, dataloader_idx=0):\n"
+        "        collected = self.outs\n"
+        "        if len(self.trainer.num_val_batches) > 1:\n"
+        "            if not collected:\n"
+        "                collected.extend([] for _ in self.trainer.num_val_batches)\n"
+        "            collected = collected[dataloader_idx]\n"
+        "        if outputs is not None:\n"
+        "            collected.append(outputs)\n\n"
+    )
+    text = LIST + step + hook + END.replace("OTHER", "pass")
+    text = text.replace("self.outs", "self.validation_step_outputs")
+    assert '"batch_size": x.size(0)' in fixed(tmp_path, text)
+    # What is put in from elsewhere has no size.
+    extended = hook.replace("collected.append(outputs)", "collected.extend(self.more)")
+    text = LIST + step + extended + END.replace("OTHER", "pass")
+    text = text.replace("self.outs", "self.validation_step_outputs")
+    assert "extend" in reason(tmp_path, text) or "fills" in reason(tmp_path, text)

@@ -326,7 +326,7 @@ class OutputDicts:
                 if own is None or (own.node is not method and not calls_super(own.node, name)):
                     continue
                 for call in subtree(method):
-                    if not _fills(call, attribute):
+                    if not _fills(call, attribute, _aliases(method, attribute)):
                         continue
                     assert isinstance(call, ast.Call)
                     found = True
@@ -428,6 +428,10 @@ class OutputDicts:
                 return
             if parent.attr in ("clear", "append", "update") and isinstance(call, ast.Call):
                 return
+            if parent.attr == "extend" and isinstance(call, ast.Call) and len(call.args) == 1:
+                given = call.args[0]
+                if _is_empty(given.elt if isinstance(given, ast.GeneratorExp) else given):
+                    return  # A list for each dataloader.
             asked = module.parent(call) if isinstance(call, ast.Call) else None
             if parent.attr == "keys" and isinstance(asked, ast.Compare):
                 if asked.left is not call and all(
@@ -522,7 +526,7 @@ class OutputDicts:
         if not isinstance(call.func, ast.Attribute):
             return False
         if name == "append":
-            return self._kept(call)
+            return self._kept(function, call)
         receiver = call.func.value
         above = isinstance(receiver, ast.Call) and _name_of(receiver.func) == "super"
         if not above and not (isinstance(receiver, ast.Name) and receiver.id == "self"):
@@ -541,12 +545,15 @@ class OutputDicts:
         # Lightning's own hooks do nothing.
         return found or (above and name in STAGE_OF_HOOK)
 
-    def _kept(self, call: ast.Call) -> bool:
+    def _kept(self, function: FunctionNode, call: ast.Call) -> bool:
         """Look at what is done with a list of the object that a dict is put into."""
         receiver: ast.AST = call.func
         while isinstance(receiver, (ast.Attribute, ast.Subscript)) and of_self(receiver) is None:
             receiver = receiver.value
         attribute = of_self(receiver)
+        if isinstance(receiver, ast.Name):
+            # A list that is looked at already, under another name.
+            return any(receiver.id in _aliases(function, name) for name in self._lists)
         if attribute is None:
             return False
         key = ("kept", 0, attribute)
@@ -662,7 +669,7 @@ def _running(classes: list[ClassInfo]) -> list[ClassInfo]:
     )
 
 
-def _fills(node: ast.AST, attribute: str) -> bool:
+def _fills(node: ast.AST, attribute: str, aliases: frozenset[str] = frozenset()) -> bool:
     """Tell whether a call puts one thing into a list of the object, or a list in that."""
     if not (
         isinstance(node, ast.Call)
@@ -674,7 +681,23 @@ def _fills(node: ast.AST, attribute: str) -> bool:
     receiver = node.func.value
     while isinstance(receiver, ast.Subscript):
         receiver = receiver.value
+    if isinstance(receiver, ast.Name):
+        return receiver.id in aliases
     return of_self(receiver) == attribute
+
+
+def _aliases(method: FunctionNode, attribute: str) -> frozenset[str]:
+    """Return the names that a method has for a list of the object, or for the lists in it."""
+    found: set[str] = set()
+    for node in subtree(method):
+        if not (isinstance(node, ast.Assign) and len(node.targets) == 1):
+            continue
+        target, value = node.targets[0], node.value
+        while isinstance(value, ast.Subscript):
+            value = value.value
+        if isinstance(target, ast.Name) and of_self(value) == attribute:
+            found.add(target.id)
+    return frozenset(found)
 
 
 def _is_empty(value: ast.expr) -> bool:
