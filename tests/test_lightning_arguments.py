@@ -320,3 +320,26 @@ def test_the_target_decides(tmp_path: Path) -> None:
     assert [name for name, _ in _judged(tmp_path, "2.6")] == [
         *("gpus", "weights_summary", "track_grad_norm", "precision"),
     ]
+
+
+def test_what_the_unpacked_arguments_hold_already_is_not_given_twice(tmp_path: Path) -> None:
+    text = dedent(
+        """
+        import pytorch_lightning as pl
+
+
+        class Own(pl.Trainer):
+            def __init__(self, rate=1, **more):
+                more["callbacks"] = [] if "callbacks" not in more else more["callbacks"]
+                more["callbacks"] += [pl.Callback()]
+                more.setdefault("accelerator", "gpu")
+                super().__init__(gpus=2, progress_bar_refresh_rate=rate, **more)
+        """
+    )
+    projects.written(tmp_path, {"train.py": text})
+    assert fixed(tmp_path, text, projects.ALL) == text
+    found = projects.check(tmp_path, *CODES).diagnostics
+    assert sorted(d.blocked for d in found) == [
+        "accelerator= is given through **more as well",
+        "callbacks= is given through **more as well",
+    ]

@@ -111,6 +111,10 @@ if pl.__version__ >= "2":
     from pytorch_lightning.loggers import Logger
 else:
     from pytorch_lightning.loggers import LightningLoggerBase as Logger
+numbers = pl.__version__.split(".")
+is_second = int(numbers[0]) > 1
+if not is_second:
+    from pytorch_lightning.callbacks import ProgressBarBase as Bar
 
 class Engine:
     def __init__(self):
@@ -232,6 +236,39 @@ def test_members_that_a_person_must_replace_say_so(tmp_path: Path) -> None:
     assert "nothing of Lightning reads it" in found[1].message
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("pl.Trainer(tpu_cores=trainer.tpu_cores)", "1 on a CPU"),
+        ("'tpu' if trainer.tpu_cores else 'cpu'", "1 on a CPU"),
+        ("trainer.ipus is None", "1 on a CPU"),
+        ("max(trainer.tpu_cores or 1, 1)", "1 on a CPU"),
+        ("not trainer.ipus", "1 on a CPU"),
+        ("float(trainer.progress_bar_dict['loss'])", "log it with prog_bar=True"),
+    ],
+)
+def test_members_whose_successor_means_something_else_there_stay(
+    text: str, reason: str, tmp_path: Path
+) -> None:
+    before = f"import pytorch_lightning as pl\n\ntrainer = pl.Trainer()\nseen = {text}\n"
+    assert fixed(tmp_path, before, "LM503") == before
+    (found,) = projects.check(tmp_path, "LM503").diagnostics
+    assert reason in found.blocked
+
+
+def test_members_whose_successor_counts_as_they_did_are_written_anew(tmp_path: Path) -> None:
+    before = """
+    import pytorch_lightning as pl
+
+    trainer = pl.Trainer()
+    size = 8 * max(1, trainer.num_processes, trainer.tpu_cores)
+    print(trainer.progress_bar_dict["val_loss"], trainer.devices and 1)
+    """
+    after = fixed(tmp_path, before, "LM503")
+    assert "max(1, trainer.num_devices, trainer.num_devices)" in after
+    assert 'trainer.progress_bar_metrics["val_loss"], trainer.num_devices and 1' in after
+
+
 def test_argparse_helpers_are_found_on_both_classes(tmp_path: Path) -> None:
     text = """
     import pytorch_lightning as pl
@@ -291,6 +328,33 @@ def test_roots_apart_or_by_choice_are_no_mixture(tmp_path: Path) -> None:
     fabric = "from lightning.fabric import seed_everything\nimport pytorch_lightning as pl\n"
     projects.written(tmp_path, {**scripts, "c/run.py": either, "d/run.py": fabric})
     assert projects.check(tmp_path, "LM506").diagnostics == []
+
+
+def test_an_example_below_a_package_is_a_project_of_its_own(tmp_path: Path) -> None:
+    example = {
+        "pkg/examples/digits/src/digits/__init__.py": "",
+        "pkg/examples/digits/src/digits/watch.py": "from pytorch_lightning import Callback\n",
+        "pkg/examples/digits/src/run.py": "import pytorch_lightning as pl\n",
+        "pkg/examples/digits/src/digits/more.py": "import pytorch_lightning as pl\n",
+    }
+    package = {name: text for name, text in MIXED.items() if name != "pkg/watch.py"}
+    projects.written(tmp_path, {**package, **example})
+    (tmp_path / "pyproject.toml").write_text("")
+    assert projects.check(tmp_path, "LM506").diagnostics == []
+
+
+def test_a_flag_that_tests_no_version_guards_nothing(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+
+    sizes = pl.__version__.split(".")
+    is_large = sizes
+    is_deep = 3 > 2
+    if is_large or is_deep:
+        from pytorch_lightning.callbacks import ProgressBarBase
+    """
+    projects.written(tmp_path, {"model.py": text})
+    assert len(projects.check(tmp_path, "LM505").diagnostics) == 1
 
 
 def test_the_table_is_true_of_what_is_installed() -> None:

@@ -243,6 +243,11 @@ class _Call:
         """Raise, or say what is assumed, where the call unpacks arguments that are not known."""
         for keyword in self.call.keywords:
             if keyword.arg is None:
+                given = _keys_given(self.module, keyword.value) & names
+                if given:
+                    raise CannotEdit(
+                        f"{min(given)}= is given through **{ast.unparse(keyword.value)} as well"
+                    )
                 text = self.module.source.segment(keyword.value)
                 listed = ", ".join(sorted(names))
                 self.assumed.append(f"**{text} does not give {listed}")
@@ -373,6 +378,23 @@ class _Call:
 _WIDTH = 100  # As for other calls that fixes write.
 _OURS = ("TQDMProgressBar", "ModelSummary", "DeviceStatsMonitor", "GradientAccumulationScheduler")
 _OF_DEVICES = frozenset(("accelerator", "tpu_cores", "ipus", "devices", "num_processes"))
+
+
+def _keys_given(module: Module, value: ast.expr) -> set[str]:
+    """Return the keys that the function of a call sets in a dict by name, as far as is seen."""
+    function = module.enclosing_function(value)
+    if not isinstance(value, ast.Name):
+        return set()
+    keys: set[str] = set()
+    for node in own_nodes(function) if function is not None else subtree(module.tree):
+        key: ast.AST | None = None
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            key = node.slice if ast.unparse(node.value) == value.id else None
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == f"{value.id}.setdefault":
+            key = node.args[0] if node.args else None
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            keys.add(key.value)
+    return keys
 
 
 def _same(one: str, other: str) -> bool:

@@ -27,6 +27,9 @@ class CurrentLightningMember(Codemod):
             return Blocked(f"setting it does nothing; {change.note}")
         if change.kind == "assignment":
             return _assignment(member)
+        misread = _misread(member)
+        if misread:
+            return Blocked(misread)
         place: ast.AST = member.node
         if change.kind == "method":
             place = module.parent(member.node) or place
@@ -40,6 +43,44 @@ class CurrentLightningMember(Codemod):
         editor.replace(module, place, written)
         relation = Relation.PRESERVES if change.codemod == "safe" else Relation.ASSUMES
         return Fix(relation, change.note, editor.edits)
+
+
+# Counts that were 0 or None without such a device, and the keys that Lightning 1 set by itself.
+_ZERO_WITHOUT = frozenset(("tpu_cores", "ipus"))
+_KEYS_OF_OLD = frozenset(("loss", "v_num"))
+
+
+def _misread(member: OldMember) -> str:
+    """Say why what took the place of a member means something else where it is read."""
+    module, name = member.module, member.change.member
+    parent = module.parent(member.node)
+    if name in _ZERO_WITHOUT and _is_asked(parent, member.node):
+        return (
+            f"{name} was 0 or None without such a device and num_devices is 1 on a CPU: ask "
+            "trainer.accelerator"
+        )
+    if name == "progress_bar_dict" and isinstance(parent, ast.Subscript):
+        key = parent.slice.value if isinstance(parent.slice, ast.Constant) else None
+        if key in _KEYS_OF_OLD:
+            return (
+                f"Lightning 2 puts no {key!r} there by itself: log it with prog_bar=True, and read "
+                "trainer.progress_bar_metrics"
+            )
+    return ""
+
+
+def _is_asked(parent: ast.AST | None, node: ast.AST) -> bool:
+    """Tell whether a place asks a count for being none, or hands it to a Trainer."""
+    if isinstance(parent, (ast.If, ast.While, ast.IfExp)):
+        return parent.test is node
+    if isinstance(parent, ast.Compare):
+        others = [one for one in (parent.left, *parent.comparators) if one is not node]
+        return any(isinstance(one, ast.Constant) and one.value in (None, 0) for one in others)
+    if isinstance(parent, ast.keyword):
+        return parent.arg in (*_ZERO_WITHOUT, "devices")
+    return isinstance(parent, ast.BoolOp) or (
+        isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
+    )
 
 
 def _assignment(member: OldMember) -> Fix:

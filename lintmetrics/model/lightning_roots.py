@@ -129,8 +129,8 @@ def mixed_imports(module: Module) -> Iterator[MixedImport]:
     home = _package_of(module)
     for path in sorted(roots[more], key=lambda path: path != module.path):
         other = module.project.module_at(path) if _is_below(path, home, module) else None
-        if other is None:
-            continue
+        if other is None or (other is not module and _package_of(other) != home):
+            continue  # A project of its own that lies below the package, such as an example.
         there = imports_of(other, more)
         if there:
             place = f"{other.source.path}:{there[0].lineno}"

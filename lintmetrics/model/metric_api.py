@@ -7,7 +7,6 @@ which of them TorchMetrics 1.9 rejects, lacks or takes for others.
 from __future__ import annotations
 
 import ast
-import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -246,19 +245,44 @@ def required_of(signature: Signature) -> tuple[str, ...]:
 _GUARD = re.compile(r"version|VERSION|Version|_GREATER|_LESS|_(?:GE|GT|LE|LT)_?\d")
 
 
-def _tests_a_version(test: ast.expr) -> bool:
-    names = (getattr(node, "id", getattr(node, "attr", "")) for node in subtree(test))
-    return any(isinstance(name, str) and _GUARD.search(name) for name in names)
+def _tests_a_version(module: Module, test: ast.expr, depth: int = 0) -> bool:
+    """Tell whether a test asks for a version, itself or by the flags of the file that it names."""
+    for node in subtree(test):
+        name = getattr(node, "id", getattr(node, "attr", ""))
+        if isinstance(name, str) and _GUARD.search(name):
+            return True
+        if isinstance(node, ast.Name) and depth < 2:
+            # parts = version.split("."); is_new = int(parts[0]) >= 2; if is_new: ...
+            flag = _flags(module).get(node.id)
+            is_test = isinstance(flag, (ast.Compare, ast.BoolOp, ast.UnaryOp)) or depth == 1
+            if flag is not None and is_test and _tests_a_version(module, flag, depth + 1):
+                return True
+    return False
 
 
-@functools.lru_cache(maxsize=512)
-def _left_by_version(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int | None:
+def _flags(module: Module) -> dict[str, ast.expr]:
+    """Return what a file gives the names that it assigns at its top."""
+    known: dict[str, ast.expr] | None = module.__dict__.get("_lm_flags")
+    if known is None:
+        known = module.__dict__["_lm_flags"] = {
+            target.id: statement.value
+            for statement in module.tree.body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
+            if isinstance(target, ast.Name)
+        }
+    return known
+
+
+def _left_by_version(
+    module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef
+) -> int | None:
     """Return the line of the first `if` of a body that returns after a version test."""
     for statement in function.body:
         if (
             isinstance(statement, ast.If)
             and isinstance(statement.body[-1], ast.Return)
-            and _tests_a_version(statement.test)
+            and _tests_a_version(module, statement.test)
         ):
             return statement.lineno
     return None
@@ -269,11 +293,11 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
     below: ast.AST = node
     for ancestor in module.ancestors(node):
         if isinstance(ancestor, (ast.If, ast.IfExp)) and below is not ancestor.test:
-            if _tests_a_version(ancestor.test):
+            if _tests_a_version(module, ancestor.test):
                 return True
         elif isinstance(ancestor, (ast.FunctionDef, ast.AsyncFunctionDef)):
             # if version >= ...: return the new call; what follows is for the old release.
-            left = _left_by_version(ancestor)
+            left = _left_by_version(module, ancestor)
             if left is not None and isinstance(below, ast.stmt) and left < below.lineno:
                 return True
         elif isinstance(ancestor, ast.Try) and (
