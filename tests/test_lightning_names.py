@@ -194,7 +194,7 @@ def test_members_are_written_as_they_are_called_now(tmp_path: Path) -> None:
     def main(model):
         trainer = pl.Trainer()
         trainer.fit(model)
-        return trainer.progress_bar_dict, trainer.get_model(), trainer.num_gpus
+        return trainer.progress_bar_dict, trainer.get_model(), trainer.num_processes
     """
     assert fixed(tmp_path, text, "LM503") == dedent(
         """
