@@ -85,6 +85,35 @@ def test_a_variable_is_taken_for_a_count_only_when_asked(tmp_path: Path) -> None
     )
 
 
+def test_the_devices_of_another_trainer_are_taken_over(tmp_path: Path) -> None:
+    # On a CPU `gpus` was None or 0 and `num_devices` is 1, so that it tells no GPU.
+    text = """
+    import pytorch_lightning as pl
+
+    class Scores(pl.Callback):
+        def on_fit_end(self, trainer, pl_module):
+            pl.Trainer(gpus=trainer.gpus, logger=False).predict(pl_module)
+            if trainer.gpus:
+                print(trainer.num_gpus > 1)
+    """
+    number = 'trainer.num_devices if trainer.strategy.root_device.type == "cuda" else 0'
+    projects.written(tmp_path, {"train.py": text})
+    projects.fix(tmp_path, "LM501", "LM503", relations=projects.ALL)
+    assert (tmp_path / "train.py").read_text(encoding="utf-8") == dedent(
+        f"""
+        import pytorch_lightning as pl
+
+        class Scores(pl.Callback):
+            def on_fit_end(self, trainer, pl_module):
+                pl.Trainer(
+                    accelerator=trainer.accelerator, devices=trainer.num_devices, logger=False
+                ).predict(pl_module)
+                if {number}:
+                    print(({number}) > 1)
+        """
+    )
+
+
 def test_comments_and_layout_around_stay(tmp_path: Path) -> None:
     text = """
     import pytorch_lightning as pl

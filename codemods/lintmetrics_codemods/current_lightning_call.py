@@ -99,7 +99,8 @@ def _parts(argument: OldArgument) -> _Parts:
 
 
 def _note(argument: OldArgument) -> str:
-    return argument.change.note.replace("{value}", ast.unparse(argument.value))
+    note = argument.change.note.replace("{value}", ast.unparse(argument.value))
+    return _of_object(argument, note, argument.value)
 
 
 def _of_row(argument: OldArgument, change: Change, value: ast.expr) -> _Parts:
@@ -110,7 +111,8 @@ def _of_row(argument: OldArgument, change: Change, value: ast.expr) -> _Parts:
     if "\n" in text and "{value}" in change.template:
         text = f"({text})" if not isinstance(value, (ast.List, ast.Dict, ast.Call)) else text
     if change.codemod == "unsafe":
-        parts.assumed.append(change.note.replace("{value}", text))
+        note = change.note.replace("{value}", text)
+        parts.assumed.append(_of_object(argument, note, value))
     for piece in filter(None, (part.strip() for part in change.template.split(";"))):
         if piece.startswith("fit:"):
             name, _, written = piece.removeprefix("fit:").strip().partition("=")
@@ -152,7 +154,14 @@ def _filled(
         return f"{quote}{part}{quote}" if part else None
     if quote not in text and quote == "'":
         template = template.replace('"', quote)
-    return template.replace("{value}", text)
+    return _of_object(argument, template.replace("{value}", text), value)
+
+
+def _of_object(argument: OldArgument, text: str, value: ast.expr) -> str:
+    """Return a text with the object whose attribute a value is, where it speaks of that."""
+    if "{object}" not in text or not isinstance(value, ast.Attribute):
+        return text
+    return text.replace("{object}", argument.module.source.segment(value.value))
 
 
 def _direction(argument: OldArgument) -> str:

@@ -7,6 +7,7 @@ import ast
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
+from lintmetrics.model.metric_draft import quote_of
 from lintmetrics.model.old_members import OldMember
 from lintmetrics.rule import Finding
 
@@ -33,7 +34,8 @@ class CurrentLightningMember(Codemod):
         place: ast.AST = member.node
         if change.kind == "method":
             place = module.parent(member.node) or place
-        written = change.template.replace("{object}", module.source.segment(member.node.value))
+        written = change.template.replace('"', quote_of(module))
+        written = written.replace("{object}", module.source.segment(member.node.value))
         if written.startswith("("):
             outer = module.parent(place)
             if isinstance(outer, (ast.If, ast.While)) or (

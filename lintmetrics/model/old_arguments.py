@@ -170,6 +170,12 @@ def fits(module: Module, pattern: str, value: ast.expr) -> bool:
         if isinstance(value, ast.Name) and kind_of(module, value).names:
             return False
         return is_name(value)
+    if pattern == "<Trainer.gpus>":
+        return (
+            isinstance(value, ast.Attribute)
+            and value.attr == "gpus"
+            and "Trainer" in kind_of(module, value.value).names
+        )
     if pattern.startswith("<"):
         wanted = pattern.strip("<>")
         if wanted in kind_of(module, value).names:
