@@ -365,6 +365,18 @@ def test_a_fix_writes_only_what_the_target_has() -> None:
     assert judged(WRONG, "torchmetrics=1.1", fixed=True).diagnostics == []
 
 
+def test_a_name_of_lightning_is_written_where_the_target_has_it() -> None:
+    text = """
+        from pytorch_lightning.plugins import NativeMixedPrecisionPlugin
+
+        NativeMixedPrecisionPlugin(16, "cuda")
+    """
+    (found,) = judged(text, "lightning=2.0").diagnostics
+    assert found.blocked.endswith("MixedPrecision came with Lightning 2.1, and the target is 2.0")
+    (found,) = judged(text, "lightning=2.1").diagnostics
+    assert found.fix is not None
+
+
 def test_a_pin_of_the_project_is_heard_and_told(capsys: pytest.CaptureFixture[str]) -> None:
     from lintmetrics.cli import main
 

@@ -13,6 +13,7 @@ from lintmetrics.model.lightning_names import OldName, old_names
 from lintmetrics.model.lightning_roots import imported, spelled
 from lintmetrics.model.moved_names import is_exported
 from lintmetrics.project import Module
+from lintmetrics.releases import reaches
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
 
@@ -30,6 +31,12 @@ class CurrentLightningImport(Codemod):
         assert isinstance(name, OldName)
         if not name.new or name.change.codemod == "manual":
             return Blocked(finding.help)
+        since = facts.lightning_since(name.change.new)
+        if since and not reaches(settings.target_lightning, since):
+            return Blocked(
+                f"{name.new} came with Lightning {since}, and the target is "
+                f"{settings.target_lightning}"
+            )
         editor = Editor()
         if name.item is None:
             _chain(editor, name)

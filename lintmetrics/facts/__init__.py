@@ -572,6 +572,12 @@ def lightning_name(name: str) -> Change | None:
     return found[0] if found else None
 
 
+@cache
+def lightning_since(name: str) -> str:
+    """Return the release that brought a new name, where that is later than the old one's end."""
+    return next((r["since"] for r in rows("lightning_introductions") if r["name"] == name), "")
+
+
 def is_gone_module(name: str) -> bool:
     """Tell whether Lightning had a module of a name below its root, and has it no longer."""
     found = lightning_name(name)
