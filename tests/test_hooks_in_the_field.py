@@ -29,7 +29,7 @@ class Model(Base):
 """
 
 
-def test_a_callback_that_reads_outputs_earlier_is_told(tmp_path: Path) -> None:
+def test_a_callback_that_reads_changed_outputs_earlier_is_in_the_way(tmp_path: Path) -> None:
     callback = """
     from pytorch_lightning import Callback
 
@@ -39,8 +39,25 @@ def test_a_callback_that_reads_outputs_earlier_is_told(tmp_path: Path) -> None:
             self.scores.append(outputs["score"])
     """
     projects.written(tmp_path, {"model.py": STEP_END, "callback.py": callback})
-    projects.fix(tmp_path, "LM202", relations=SAFE)
+    projects.fix(tmp_path, "LM202", relations=projects.ALL)
     assert (tmp_path / "model.py").read_text() == STEP_END
+    (finding,) = projects.check(tmp_path, "LM202").diagnostics
+    assert "Collect.on_validation_batch_end" in finding.blocked
+
+
+def test_a_callback_that_reads_what_a_step_end_only_reads_is_told(tmp_path: Path) -> None:
+    callback = """
+    from pytorch_lightning import Callback
+
+
+    class Collect(Callback):
+        def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            self.scores.append(outputs["map"])
+    """
+    model = STEP_END.replace('outputs["score"] =', "self.score =")
+    projects.written(tmp_path, {"model.py": model, "callback.py": callback})
+    projects.fix(tmp_path, "LM202", relations=SAFE)
+    assert (tmp_path / "model.py").read_text() == model
     (finding,) = projects.check(tmp_path, "LM202").diagnostics
     assert finding.fix is not None
     assert "Collect.on_validation_batch_end" in finding.fix.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
 from hook_modules import blocked, migrated
 
 
@@ -106,3 +107,46 @@ def test_a_training_step_end_over_steps_elsewhere_is_blocked(tmp_path: Path) -> 
         """,
     )
     assert "training_step of B" in reasons[0]
+
+
+HELPED = """\
+class Base(pl.LightningModule):
+    def test_step_end(self, outputs):
+        {}
+        return outputs
+
+    @staticmethod
+    def _scores(found):
+        found["score"] = found["map"].max()
+
+
+class Model(Base):
+    def test_step(self, batch, batch_idx):
+        return {{"map": self(batch)}}
+
+
+class Shown(pl.Callback):
+    def on_test_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        print(outputs["map"])
+"""
+
+
+@pytest.mark.parametrize(
+    "line", ["self._scores(outputs)", "outputs['n'] = 1", "outputs.update(n=1)", "del outputs['n']"]
+)
+def test_what_a_callback_reads_is_not_changed_behind_it(line: str, tmp_path: Path) -> None:
+    (reason,) = blocked(tmp_path, a=HELPED.format(line))
+    assert "changes the outputs that Shown.on_test_batch_end at" in reason
+    assert migrated(tmp_path, a=HELPED.format(line)) == HELPED.format(line)
+
+
+@pytest.mark.parametrize("line", ["print(outputs['map'])", "self.metric.update(outputs['map'])"])
+def test_a_step_end_that_only_reads_may_follow_the_callbacks(line: str, tmp_path: Path) -> None:
+    text = HELPED.format(line)
+    assert blocked(tmp_path, a=text) == []
+    assert "self._test_step_end(outputs)" in migrated(tmp_path, a=text)
+
+
+def test_what_no_callback_reads_is_changed_at_the_end_of_the_batch(tmp_path: Path) -> None:
+    text = HELPED.format("self._scores(outputs)").replace('print(outputs["map"])', "print(batch)")
+    assert "outputs = self._test_step_end(outputs)" in migrated(tmp_path, a=text)

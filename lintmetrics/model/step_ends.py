@@ -25,7 +25,7 @@ from lintmetrics.model.epoch_hooks import (
     required_parameters,
     returns,
 )
-from lintmetrics.project import ClassInfo, Module
+from lintmetrics.project import ClassInfo, FunctionInfo, Module
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,17 @@ def write_step_end(editor: Editor, end: StepEnd) -> tuple[str, str]:
         _call_in_step(editor, end, bool(valued))
         return f"{stage.step} calls the body of {stage.step_end}, which is now {end.helper}", ""
     if stage is not TRAINING:
+        reader = _earlier_reader(end)
+        if reader and _changes(cls, FunctionInfo(end.module, function, cls), 1):
+            raise CannotEdit(
+                f"{where} changes the outputs that {reader} reads, before {stage.batch_end} of a "
+                f"module runs; call it at the end of each {stage.step}"
+            )
         _call_at_batch_end(editor, end, bool(valued))
         message = f"{stage.batch_end} calls the body of {stage.step_end}, which is now {end.helper}"
-        return message, _earlier_reader(end)
+        if not reader:
+            return message, ""
+        return message, f"{reader} reads the outputs before, and must not need what it does to them"
     _override_step(editor, end, bool(valued))
     return f"{stage.step} is overridden and calls the body of {stage.step_end}", ""
 
@@ -155,10 +163,49 @@ def _earlier_reader(end: StepEnd) -> str:
             given = [*function.args.posonlyargs, *function.args.args]
             if len(given) > 3 and loads(function, given[3].arg):
                 return (
-                    f"{cls.node.name}.{stage.batch_end} at {module.source.path}:{function.lineno} "
-                    "reads the outputs before this hook, and must not need what it does to them"
+                    f"{cls.node.name}.{stage.batch_end} at {module.source.path}:{function.lineno}"
                 )
     return ""
+
+
+# Methods that change the dict or the list that they belong to.
+_CHANGING = frozenset(("update", "pop", "popitem", "setdefault", "clear", "append", "extend"))
+
+
+def _changes(cls: ClassInfo, method: FunctionInfo, place: int, depth: int = 3) -> bool:
+    """Tell whether a method surely changes the argument at a place, or answers with another."""
+    function, module = method.node, method.module
+    given = [*function.args.posonlyargs, *function.args.args]
+    if place >= len(given):
+        return False
+    name = given[place].arg
+    if depth == 3 and any(
+        node.value is not None and not (isinstance(node.value, ast.Name) and node.value.id == name)
+        for node in returns(function)
+    ):
+        return True
+    for load in loads(function, name):
+        above = module.parent(load)
+        if isinstance(above, (ast.Subscript, ast.Attribute)) and above.value is load:
+            if not isinstance(above.ctx, ast.Load):
+                return True
+            if isinstance(above, ast.Attribute) and above.attr in _CHANGING:
+                return True
+        if not isinstance(above, ast.Call) or load not in above.args or depth == 0:
+            continue
+        func = above.func
+        if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name)):
+            continue
+        called = cls.lookup(func.attr) if func.value.id == "self" else None
+        if called is None:
+            continue
+        static = any(
+            isinstance(one, ast.Name) and one.id == "staticmethod"
+            for one in called.node.decorator_list
+        )
+        if _changes(cls, called, above.args.index(load) + (not static), depth - 1):
+            return True
+    return False
 
 
 def _require_plain(end: StepEnd, where: str) -> None:
