@@ -60,6 +60,7 @@ def trainer(arguments: str, before: str = "") -> str:
         ("row_log_interval=5, overfit_pct=0.1", "log_every_n_steps=5, overfit_batches=0.1"),
         ('amp_backend="native", precision=16', 'precision="16-mixed"'),
         ("precision=16 if big else 32", 'precision="16-mixed" if big else 32'),
+        ("max_steps=None if big else 9", "max_steps=-1 if big else 9"),
         ("profiler=True", 'profiler="simple"'),
         ("early_stop_callback=False,", ""),
     ],
@@ -372,3 +373,13 @@ def test_what_the_unpacked_arguments_hold_already_is_not_given_twice(tmp_path: P
         "accelerator= is given through **more as well",
         "callbacks= is given through **more as well",
     ]
+
+
+def test_a_checkpoint_of_one_kind_or_the_other_keeps_both(tmp_path: Path) -> None:
+    text = """
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    def saved(monitor):
+        return ModelCheckpoint(monitor=monitor, save_top_k=None if monitor is None else 5)
+    """
+    assert "save_top_k=1 if monitor is None else 5" in fixed(tmp_path, text)

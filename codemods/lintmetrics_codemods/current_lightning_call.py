@@ -19,7 +19,13 @@ from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree
 
 # What Lightning 2 takes where one branch of a conditional names an argument and the other does not.
-_DEFAULTS = {"accelerator": '"auto"', "devices": '"auto"', "strategy": '"auto"'}
+_DEFAULTS = {
+    "accelerator": '"auto"',
+    "devices": '"auto"',
+    "strategy": '"auto"',
+    "max_steps": "-1",
+    "save_top_k": "1",
+}
 
 
 @dataclass
