@@ -27,13 +27,14 @@ def catalogue() -> ModuleType:
 
 
 def test_every_row_that_is_found_or_quiet_is_so(catalogue: ModuleType, tmp_path: Path) -> None:
+    # How often, and with which fix, is for the script, which is run for each release.
     checker = catalogue.Checker(tmp_path)
-    wrong = [
-        line
-        for row in catalogue.rows()
-        if row.status != "left out"
-        for line in catalogue.errors(row, checker, fix=False)
-    ]
+    wrong = []
+    for row in catalogue.rows():
+        if row.status != "left out":
+            codes = {item.code for item in checker.found(row)}
+            if not codes >= set(row.expected) or (row.status == "quiet" and codes):
+                wrong.append((row.name, row.codes, sorted(codes)))
     assert wrong == []
 
 
