@@ -105,8 +105,7 @@ def _parts(argument: OldArgument) -> _Parts:
 
 
 def _note(argument: OldArgument) -> str:
-    note = argument.change.note.replace("{value}", ast.unparse(argument.value))
-    return _of_object(argument, note, argument.value)
+    return argument.change.note.replace("{value}", ast.unparse(argument.value))
 
 
 def _of_row(argument: OldArgument, change: Change, value: ast.expr) -> _Parts:
@@ -117,8 +116,7 @@ def _of_row(argument: OldArgument, change: Change, value: ast.expr) -> _Parts:
     if "\n" in text and "{value}" in change.template:
         text = f"({text})" if not isinstance(value, (ast.List, ast.Dict, ast.Call)) else text
     if change.codemod == "unsafe":
-        note = change.note.replace("{value}", text)
-        parts.assumed.append(_of_object(argument, note, value))
+        parts.assumed.append(change.note.replace("{value}", text))
     for piece in filter(None, (part.strip() for part in change.template.split(";"))):
         if piece.startswith("fit:"):
             name, _, written = piece.removeprefix("fit:").strip().partition("=")
@@ -160,14 +158,9 @@ def _filled(
         return f"{quote}{part}{quote}" if part else None
     if quote not in text and quote == "'":
         template = template.replace('"', quote)
-    return _of_object(argument, template.replace("{value}", text), value)
-
-
-def _of_object(argument: OldArgument, text: str, value: ast.expr) -> str:
-    """Return a text with the object whose attribute a value is, where it speaks of that."""
-    if "{object}" not in text or not isinstance(value, ast.Attribute):
-        return text
-    return text.replace("{object}", argument.module.source.segment(value.value))
+    if isinstance(value, ast.Attribute):
+        template = template.replace("{object}", argument.module.source.segment(value.value))
+    return template.replace("{value}", text)
 
 
 def _direction(argument: OldArgument) -> str:
