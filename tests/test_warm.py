@@ -31,15 +31,16 @@ RECORDED = "open(os.environ['LINTMETRICS_RECORD'] + '/record-0-1.jsonl', 'w').wr
 
 @pytest.fixture
 def warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmPythons]:
-    """Processes for programs that import a torch of ours, which counts how often that is done."""
+    """Processes for programs that import a Lightning of ours, which counts how often that is done."""
     imported = tmp_path / "imported"
     modules = tmp_path / "modules"
     modules.mkdir()
-    (modules / "torch.py").write_text(
+    (modules / "pytorch_lightning.py").write_text(
         f"import os\nopen({os.fspath(imported)!r}, 'a').write('.')\nIMPORTED_BY = os.getpid()\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.fspath(modules))
     monkeypatch.setattr(training.end_all, "__defaults__", (0.5,))
+    monkeypatch.setattr("lintmetrics.verify.warm._BESIDES", ())
     with WarmPythons() as made:
         yield made
 
@@ -50,7 +51,7 @@ def _train(
     work = folder / name
     work.mkdir()
     path = work / "program.py"
-    path.write_text("import os, sys, time, torch\n" + textwrap.dedent(program))
+    path.write_text("import os, sys, time, pytorch_lightning as pl\n" + textwrap.dedent(program))
     lines: list[str] = []
     done = training.train(
         [sys.executable, os.fspath(path)],
@@ -72,9 +73,9 @@ def test_programs_share_the_imports_and_nothing_else(tmp_path: Path, warm: WarmP
     program = """
     print(__name__, sys.modules["__main__"].__file__ == __file__, __spec__)
     print(os.path.basename(os.getcwd()), sys.argv == [__file__], sys.path[0] == os.getcwd())
-    print(torch.IMPORTED_BY == os.getpid(), getattr(torch, "touched", None))
+    print(pl.IMPORTED_BY == os.getpid(), getattr(pl, "touched", None))
     print(os.getsid(0) == os.getpid())
-    torch.touched = True
+    pl.touched = True
     os.environ["TOUCHED"] = "1"
     class Model: pass
     import pickle
@@ -167,7 +168,7 @@ def test_other_variables_are_another_process(
 
 
 def test_what_cannot_be_imported_is_the_program_s_to_say(tmp_path: Path, warm: WarmPythons) -> None:
-    (tmp_path / "modules" / "torch.py").write_text("import nowhere\n")
+    (tmp_path / "modules" / "pytorch_lightning.py").write_text("import nowhere\n")
     done, _ = _train(tmp_path, "one", "", warm)
     assert done.side.detail.startswith(
         "exit code 1: ModuleNotFoundError: No module named 'nowhere'"
@@ -227,10 +228,12 @@ def test_a_hang_is_timed_out_with_its_family_and_the_next_goes_on(
 
 def test_whoever_forks_may_be_killed(tmp_path: Path, warm: WarmPythons) -> None:
     _, lines = _train(tmp_path, "one", "print(os.getppid())", warm)
+    assert int(lines[0]) != os.getpid()
     os.kill(int(lines[0]), signal.SIGKILL)
     assert _train(tmp_path, "two", RECORDED, warm)[0].side.outcome == "finished"
     assert _train(tmp_path, "three", RECORDED, warm)[0].side.outcome == "finished"
-    during, _ = _train(tmp_path, "four", "os.kill(os.getppid(), 9); time.sleep(600)", warm)
+    kills = f"if os.getppid() != {os.getpid()}: os.kill(os.getppid(), 9); time.sleep(600)"
+    during, _ = _train(tmp_path, "four", kills, warm)
     assert during.side.outcome == "killed"
 
 
@@ -245,7 +248,7 @@ def test_nothing_is_left_behind(tmp_path: Path, warm: WarmPythons) -> None:
 def test_a_signal_to_this_process_ends_all(
     tmp_path: Path, warm: WarmPythons, number: signal.Signals
 ) -> None:
-    (tmp_path / "program.py").write_text("import os, sys, time, torch\n" + FAMILY)
+    (tmp_path / "program.py").write_text("import os, sys, time, pytorch_lightning as pl\n" + FAMILY)
     code = """
     import sys
     from pathlib import Path
