@@ -31,7 +31,7 @@ RECORDED = "open(os.environ['LINTMETRICS_RECORD'] + '/record-0-1.jsonl', 'w').wr
 
 @pytest.fixture
 def warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmPythons]:
-    """Processes for programs that import a Lightning of ours, which counts how often that is done."""
+    """Processes for programs that import a Lightning of ours, which counts its imports."""
     imported = tmp_path / "imported"
     modules = tmp_path / "modules"
     modules.mkdir()
