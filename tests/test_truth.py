@@ -275,6 +275,21 @@ def test_an_object_of_each_stage_answers_for_its_own() -> None:
     assert found.truths[0].value == 0.6
 
 
+@pytest.mark.parametrize("code", ["LM117", "LM118"])
+def test_a_mean_with_a_said_batch_size_is_weighed_by_the_samples(code: str) -> None:
+    found = settled(code, seen(logged={"f1": STEPS}), logged=sum(STEPS) / 4)
+    assert found.truths[0].value == pytest.approx(WEIGHED, abs=1e-12)
+
+
+@pytest.mark.parametrize(("which", "value"), [("maximum", max(STEPS)), ("minimum", min(STEPS))])
+def test_an_extreme_is_that_of_the_batches(which: str, value: float) -> None:
+    about = f"the mean of the {which} of each batch, not the {which} of the epoch"
+    assert settled("LM116", seen(logged={"f1": STEPS}), about=about).truths[0].value == value
+    broken = seen(logged={"f1": [*STEPS[:3], None]})
+    assert why_not("LM116", broken, about=about) == "it is not logged in every step"
+    assert "largest or the smallest" in why_not("LM116", seen(logged={"f1": STEPS}), about="?")
+
+
 def test_a_mean_object_is_weighed_by_what_it_was_given() -> None:
     given = metric(site([], 0.625, first=STEPS), object=True, label="torchmetrics.MeanMetric")
     found = settled("LM114", seen(objects={"f1": 0}, metrics=[given]))

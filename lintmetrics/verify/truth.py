@@ -31,7 +31,10 @@ VARIABLE = "LINTMETRICS_TRUTH"
 _METRICS = frozenset({"LM101", "LM102", "LM103", "LM105", "LM106", "LM107"})
 """Those whose number is what a metric answers for the whole pass."""
 
-CODES = _METRICS | {"LM104", "LM111", "LM112", "LM113", "LM114"}
+_MEANS = frozenset({"LM111", "LM112", "LM113", "LM114", "LM117", "LM118"})
+"""Those whose number is the mean of the batch values, weighed with the samples of each batch."""
+
+CODES = _METRICS | _MEANS | {"LM104", "LM116"}
 """The rules whose findings speak of wrong numbers that have a true one."""
 
 TOLERANCE = Tolerance(
@@ -105,7 +108,8 @@ def settle(record: Record, key: str) -> Settled:
 
     A metric's is what the same metric answers for the whole pass, given the arguments of all of
     its calls; scikit-learn's answer takes its place where the two agree. A mean's is the mean of
-    the batch values, weighed with the samples that the batch sampler drew for each batch.
+    the batch values, weighed with the samples that the batch sampler drew for each batch. An
+    extreme's is that of the batches' extremes.
 
     Args:
         record: of the original, with evidence.
@@ -121,8 +125,11 @@ def settle(record: Record, key: str) -> Settled:
     codes = {one["code"] for one in asks}
     if codes & _METRICS:
         return _metric_truth(passes, record)
+    about = " ".join(one["about"] for one in asks)
     if "LM104" in codes:
-        return _formula_truth(passes, " ".join(one["about"] for one in asks))
+        return _formula_truth(passes, about)
+    if "LM116" in codes:
+        return _extreme_truth(passes, about)
     return _mean_truth(passes)
 
 
@@ -456,6 +463,20 @@ def _mean_truth(passes: Sequence[_Pass]) -> Settled:
     series = _mean_series(passes)
     truths = [one.truth(one.mean(values)) for one, values in zip(passes, series, strict=True)]
     return Settled(tuple(truths), _MEAN)
+
+
+def _extreme_truth(passes: Sequence[_Pass], about: str) -> Settled:
+    """Return the extremes of passes: those of the batches' extremes, which their steps log."""
+    wanted = [name for name in ("maximum", "minimum") if name in about]
+    if len(wanted) != 1:
+        raise UnprovedError("whether the largest or the smallest value is meant is not known")
+    truths = []
+    for one in passes:
+        if one.in_steps is None or None in one.in_steps:
+            raise UnprovedError("it is not logged in every step")
+        known = [value for value in one.in_steps if value is not None]
+        truths.append(one.truth(max(known) if wanted == ["maximum"] else min(known)))
+    return Settled(tuple(truths), f"the {wanted[0]} of what the steps log")
 
 
 def _mean_series(passes: Sequence[_Pass]) -> list[Sequence[float | None]]:
