@@ -325,8 +325,9 @@ class OutputDicts:
                 own = cls.lookup(name)
                 if own is None or (own.node is not method and not calls_super(own.node, name)):
                     continue
+                aliases = _aliases(method, attribute)
                 for call in subtree(method):
-                    if not _fills(call, attribute, _aliases(method, attribute)):
+                    if not _fills(call, attribute, aliases):
                         continue
                     assert isinstance(call, ast.Call)
                     found = True
