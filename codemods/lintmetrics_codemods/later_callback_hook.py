@@ -31,20 +31,20 @@ class LaterCallbackHook(Codemod):
         if logged is not None:
             # lightning 2.6.6, fx_validator.py: on_validation_end and on_test_end may not log.
             return Blocked(
-                f"{read.hook} also logs, at {read.module.source.path}:{logged.lineno}, which "
+                f"{read.name} also logs, at {read.module.source.path}:{logged.lineno}, which "
                 f"{read.later} may not; move only what reads the number to {read.later}"
             )
         relatives = (*cls.mro(), *cls.subclasses)
         for relative in relatives:
             if read.later in relative.namespace:
                 return Blocked(f"{relative.node.name} has a {read.later} of its own; merge the two")
-            if relative is not cls and read.hook in relative.namespace:
+            if relative is not cls and read.name in relative.namespace:
                 return Blocked(f"{relative.node.name} has the hook at {where} too; rename both")
         editor = Editor()
         editor.rename_function(read.module, read.function, read.later)
         return Fix(
             Relation.CORRECTS,
-            f'{read.later} reads "{read.key}" of this epoch, where {read.hook} read that of the '
+            f'{read.later} reads "{read.key}" of this epoch, where {read.name} read that of the '
             "epoch before",
             editor.edits,
         )

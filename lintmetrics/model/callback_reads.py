@@ -10,8 +10,9 @@ from weakref import WeakKeyDictionary
 
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model.epoch_hooks import STAGES, Stage, own_epoch_end
+from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.step_outputs import assignments
-from lintmetrics.project import ClassInfo, Module, Project
+from lintmetrics.project import ClassInfo, Project
 from lintmetrics.tree import subtree
 
 _METRICS = ("callback_metrics", "logged_metrics", "progress_bar_metrics")
@@ -19,30 +20,13 @@ _EPOCH_END = re.compile(r"_epoch_end\b")
 
 
 @dataclass(frozen=True)
-class EarlyRead:
+class EarlyRead(HookMethod):
     """A key that a callback reads in a hook, and the module hook that logs it afterwards."""
 
-    cls: ClassInfo
     stage: Stage
-    function: FunctionNode
     place: ast.expr
     key: str
     logged_by: str
-
-    @property
-    def module(self) -> Module:
-        """The file it stands in."""
-        return self.cls.module
-
-    @property
-    def node(self) -> ast.AST:
-        """The hook of the callback."""
-        return self.function
-
-    @property
-    def hook(self) -> str:
-        """The name of the hook."""
-        return self.stage.hook
 
     @property
     def later(self) -> str | None:
@@ -61,7 +45,7 @@ def early_reads(cls: ClassInfo) -> Iterator[EarlyRead]:
         for place, key in _reads(function):
             logged_by = _logged(cls.module.project).get((stage.hook, key))
             if logged_by is not None:
-                yield EarlyRead(cls, stage, function, place, key, logged_by)
+                yield EarlyRead(cls, function, stage, place, key, logged_by)
                 break
 
 

@@ -18,12 +18,13 @@ from lintmetrics.model.epoch_hooks import (
     required_parameters,
     returns,
 )
+from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.hook_signatures import is_handed_on
 from lintmetrics.model.lightning_objects import is_left_alone
 from lintmetrics.model.lightning_versions import consequence
 from lintmetrics.model.own_hooks import is_empty, mentions, owners
 from lintmetrics.model.step_outputs import is_none
-from lintmetrics.project import ClassInfo, Module
+from lintmetrics.project import ClassInfo
 from lintmetrics.rule import Consequence
 
 SAVE, LOAD = "on_save_checkpoint", "on_load_checkpoint"
@@ -33,38 +34,15 @@ _STATE = re.compile(r"state", re.I)
 
 
 @dataclass(frozen=True)
-class OldState:
+class OldState(HookMethod):
     """A hook of a callback that hands over, or waits for, the callback's own state.
 
     Args:
-        cls: the class; ``function``: the hook.
         row: what the table knows; ``consequence``: what becomes of it on the target.
     """
 
-    cls: ClassInfo
-    function: FunctionNode
     row: Hook
     consequence: Consequence
-
-    @property
-    def module(self) -> Module:
-        """The file it stands in."""
-        return self.cls.module
-
-    @property
-    def node(self) -> FunctionNode:
-        """Its ``def``."""
-        return self.function
-
-    @property
-    def name(self) -> str:
-        """The name of the hook."""
-        return self.function.name
-
-    @property
-    def spelled(self) -> str:
-        """How a message names it."""
-        return f"{self.cls.node.name}.{self.name}"
 
 
 def old_states(cls: ClassInfo) -> Iterator[OldState]:

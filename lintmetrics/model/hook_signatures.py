@@ -10,12 +10,13 @@ from lintmetrics import facts
 from lintmetrics.edits import FunctionNode, default_of
 from lintmetrics.facts import Hook
 from lintmetrics.model.epoch_hooks import STAGE_OF_HOOK, loads
+from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.hooks import STEPS, stage_of
 from lintmetrics.model.lightning_objects import is_left_alone
 from lintmetrics.model.lightning_versions import consequence
 from lintmetrics.model.loaders import are_several, how_many
 from lintmetrics.model.own_hooks import given_first, mentions, owners
-from lintmetrics.project import ClassInfo, Module
+from lintmetrics.project import ClassInfo
 from lintmetrics.releases import reaches
 from lintmetrics.rule import Consequence
 
@@ -27,11 +28,11 @@ _TODAY = "2.0"  # Since this release hooks are called as the rows of today's say
 
 
 @dataclass(frozen=True)
-class Misfit:
+class Misfit(HookMethod):
     """A hook that Lightning cannot call, or calls with less than it waits for.
 
     Args:
-        cls: the class; ``owner``: what it is to Lightning; ``function``: the hook.
+        owner: what its class is to Lightning.
         current: how Lightning calls it; ``row``: what changed, where the table says so.
         problem: ``"requires"`` (a parameter that is not given), ``"lacks"`` (one that is),
             ``"index"`` (one that is given only where there are several dataloaders), ``"several"``
@@ -42,39 +43,12 @@ class Misfit:
         consequence: what comes of it.
     """
 
-    cls: ClassInfo
     owner: str
-    function: FunctionNode
     current: Hook
     row: Hook | None
     problem: str
     parameter: str
     consequence: Consequence
-
-    @property
-    def module(self) -> Module:
-        """The file it stands in."""
-        return self.cls.module
-
-    @property
-    def node(self) -> ast.AST:
-        """Its ``def``."""
-        return self.function
-
-    @property
-    def name(self) -> str:
-        """The name of the hook."""
-        return self.function.name
-
-    @property
-    def spelled(self) -> str:
-        """How a message names it."""
-        return f"{self.cls.node.name}.{self.name}"
-
-    @property
-    def where(self) -> str:
-        """How a message says where it stands."""
-        return f"{self.module.source.path}:{self.function.lineno}"
 
     @property
     def written(self) -> str:
@@ -112,7 +86,7 @@ def misfits(cls: ClassInfo) -> Iterator[Misfit]:
                 continue
             if problem == "unfilled" and effect is not Consequence.STALE:
                 effect = Consequence.IGNORED
-            yield Misfit(cls, owner, function, hooks[name], row, problem, parameter, effect)
+            yield Misfit(cls, function, owner, hooks[name], row, problem, parameter, effect)
 
 
 def _is_plain(function: FunctionNode) -> bool:

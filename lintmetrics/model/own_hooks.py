@@ -12,6 +12,7 @@ from lintmetrics import facts
 from lintmetrics.edits import FunctionNode, is_docstring
 from lintmetrics.facts import Hook
 from lintmetrics.model.epoch_hooks import Reference, company, reference_at
+from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.lightning_objects import ROOT, is_left_alone, kind_of
 from lintmetrics.model.lightning_versions import consequence
 from lintmetrics.project import ClassInfo, External, Module, ModuleName, Project
@@ -27,45 +28,18 @@ _TEST = re.compile(r"(?:^|[/\\])(?:tests?[/\\]|test_[^/\\]*$|conftest\.py$)")
 
 
 @dataclass(frozen=True)
-class OwnHook:
+class OwnHook(HookMethod):
     """A method that a class gives under the name of a hook.
 
     Args:
-        cls: the class; ``owner``: what it is to Lightning, as the table of hooks says it.
-        function: the method; ``row``: what the table knows of it.
+        owner: what its class is to Lightning, as the table of hooks says it.
+        row: what the table knows of it.
         consequence: what becomes of it on the target.
     """
 
-    cls: ClassInfo
     owner: str
-    function: FunctionNode
     row: Hook
     consequence: Consequence
-
-    @property
-    def module(self) -> Module:
-        """The file it stands in."""
-        return self.cls.module
-
-    @property
-    def node(self) -> ast.AST:
-        """Its ``def``."""
-        return self.function
-
-    @property
-    def name(self) -> str:
-        """The name of the hook."""
-        return self.function.name
-
-    @property
-    def spelled(self) -> str:
-        """How a message names it."""
-        return f"{self.cls.node.name}.{self.name}"
-
-    @property
-    def where(self) -> str:
-        """How a message says where it stands."""
-        return f"{self.module.source.path}:{self.function.lineno}"
 
 
 def owners(cls: ClassInfo) -> tuple[str, ...]:
@@ -111,7 +85,7 @@ def own_hooks(cls: ClassInfo, *kinds: str) -> Iterator[OwnHook]:
             found = consequence(rows[name], cls.module.project)
             if found is None or is_left_alone(cls.module, function, name):
                 continue
-            yield OwnHook(cls, owner, function, rows[name], found)
+            yield OwnHook(cls, function, owner, rows[name], found)
 
 
 def is_empty(function: FunctionNode) -> bool:

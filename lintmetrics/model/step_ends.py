@@ -10,7 +10,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-from lintmetrics.edits import CannotEdit, Editor, FunctionNode, default_of, is_docstring
+from lintmetrics.edits import CannotEdit, Editor, default_of, is_docstring
 from lintmetrics.model.epoch_hooks import (
     STAGES,
     TRAINING,
@@ -25,31 +25,15 @@ from lintmetrics.model.epoch_hooks import (
     required_parameters,
     returns,
 )
-from lintmetrics.project import ClassInfo, FunctionInfo, Module
+from lintmetrics.model.hook_methods import HookMethod
+from lintmetrics.project import ClassInfo, FunctionInfo
 
 
 @dataclass(frozen=True)
-class StepEnd:
+class StepEnd(HookMethod):
     """A step-end hook of one class."""
 
-    cls: ClassInfo
     stage: Stage
-    function: FunctionNode
-
-    @property
-    def module(self) -> Module:
-        """The file it stands in."""
-        return self.cls.module
-
-    @property
-    def node(self) -> ast.AST:
-        """Its ``def``."""
-        return self.function
-
-    @property
-    def spelled(self) -> str:
-        """How a message names it."""
-        return f"{self.cls.node.name}.{self.stage.step_end}"
 
     @property
     def helper(self) -> str:
@@ -60,7 +44,7 @@ class StepEnd:
 def own_step_ends(cls: ClassInfo) -> list[StepEnd]:
     """Return the step-end hooks that a class itself defines."""
     return [
-        StepEnd(cls, stage, cls.methods[stage.step_end])
+        StepEnd(cls, cls.methods[stage.step_end], stage)
         for stage in STAGES
         if stage.step_end in cls.methods
     ]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lintmetrics import facts
-from lintmetrics.edits import FunctionNode
+from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.lightning_objects import has_strange_bases, is_left_alone
 from lintmetrics.model.own_hooks import is_empty, is_used, owners
-from lintmetrics.project import ClassInfo, Module
+from lintmetrics.project import ClassInfo
 
 _TABLE = ("module", "callback", "datamodule")
 # What people call the parts of a run, and what Lightning does.
@@ -48,39 +47,17 @@ _LONG = 12
 
 
 @dataclass(frozen=True)
-class UnknownHook:
+class UnknownHook(HookMethod):
     """A method with the words of a hook in its name, which Lightning does not know.
 
     Args:
-        cls: the class; ``owner``: what it is to Lightning; ``function``: the method.
+        owner: what its class is to Lightning.
         meant: the hook that has most of the name; ``of``: whose hook that is.
     """
 
-    cls: ClassInfo
     owner: str
-    function: FunctionNode
     meant: str
     of: str
-
-    @property
-    def module(self) -> Module:
-        """The file it stands in."""
-        return self.cls.module
-
-    @property
-    def node(self) -> ast.AST:
-        """Its ``def``."""
-        return self.function
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.function.name
-
-    @property
-    def spelled(self) -> str:
-        """How a message names it."""
-        return f"{self.cls.node.name}.{self.name}"
 
 
 def unknown_hooks(cls: ClassInfo) -> Iterator[UnknownHook]:
@@ -98,7 +75,7 @@ def unknown_hooks(cls: ClassInfo) -> Iterator[UnknownHook]:
                 continue  # The hook is there: this is a part of it, or another thing.
             if is_used(cls, name) or is_left_alone(cls.module, function, name):
                 continue
-            yield UnknownHook(cls, owner, function, *found)
+            yield UnknownHook(cls, function, owner, *found)
 
 
 @functools.cache

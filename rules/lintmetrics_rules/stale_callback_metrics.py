@@ -55,7 +55,7 @@ class Printer(Callback):
             later = read.later
             yield Finding(
                 read,
-                f'{cls.node.name}.{read.hook} reads "{read.key}" before {read.logged_by} logs it',
+                f'{cls.node.name}.{read.name} reads "{read.key}" before {read.logged_by} logs it',
                 help=f"rename the hook to {later}" if later else "read it in the next hook",
                 node=read.place,
             )
