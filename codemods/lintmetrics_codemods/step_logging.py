@@ -279,8 +279,8 @@ class _Move(HookRemoval):
         if isinstance(value, Map) and not value.open and self.stage is not TRAINING:
             keys = tuple(key for key, _ in value.items)
         found = Reader(
-            self.module, self.hook, is_outputs, means, self._is_own_metric, self._object_for, keys
-        ).read()
+            self.module, is_outputs, means, self._is_own_metric, self._object_for, keys
+        ).read(self.hook)
         self.hints = found.names
         return found
 

@@ -15,7 +15,6 @@ from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
     EpochEnd,
     Reference,
-    Stage,
     calls_super,
     extra_parameters,
     family,
@@ -226,6 +225,12 @@ class _Migration(CollectingGroup):
             if reference.name != stage.hook:
                 self.editor.rename_attribute(reference.module, reference.node, stage.hook)
             return
+        self._call_without_arguments(reference, stage.hook)
+
+    def _call_without_arguments(self, reference: Reference, name: str) -> None:
+        """Call another method in place of a hook, with nothing of what the hook was given."""
+        call = reference.call
+        assert call is not None
         if not all(_is_harmless(argument) for argument in reference.arguments):
             raise CannotEdit(
                 f"the call at {reference.module.source.path}:{reference.line} works out its "
@@ -234,7 +239,7 @@ class _Migration(CollectingGroup):
         source = reference.module.source
         start = source.end(reference.node) - len(reference.name)
         given = "self" if reference.receiver == "class" else ""
-        text = f"{stage.hook}({given})"
+        text = f"{name}({given})"
         if source.text[start : source.end(call)] != text:
             self.editor.replace_range(reference.module, start, source.end(call), text)
 
@@ -408,7 +413,7 @@ class _Migration(CollectingGroup):
             if used or reference.call is None:
                 self.editor.rename_attribute(reference.module, reference.node, stage.helper)
             else:
-                self._call_helper_without_outputs(reference, stage)
+                self._call_without_arguments(reference, stage.helper)
         for end in bundle:
             if end.alias is not None:
                 self._rename_alias(end)
@@ -421,21 +426,6 @@ class _Migration(CollectingGroup):
             above = inherited(end.cls, end.name)
             if above is None or above not in members or self.own_hook(end):
                 self._add_hook(end, used)
-
-    def _call_helper_without_outputs(self, reference: Reference, stage: Stage) -> None:
-        call = reference.call
-        assert call is not None
-        if not all(_is_harmless(argument) for argument in reference.arguments):
-            raise CannotEdit(
-                f"the call at {reference.module.source.path}:{reference.line} works out its "
-                "argument, which the new hook does not take"
-            )
-        source = reference.module.source
-        start = source.end(reference.node) - len(reference.name)
-        given = "self" if reference.receiver == "class" else ""
-        self.editor.replace_range(
-            reference.module, start, source.end(call), f"{stage.helper}({given})"
-        )
 
     def _add_hook(self, end: EpochEnd, used: bool) -> None:
         stage, module = end.stage, end.module

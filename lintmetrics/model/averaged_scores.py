@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lintmetrics.model.decomposability import verdict
-from lintmetrics.model.metric_classes import Change, MetricClass, is_self, name_of
+from lintmetrics.model.metric_classes import Change, MetricClass, bound_once, is_self, name_of
 from lintmetrics.project import FunctionInfo
 from lintmetrics.tree import subtree
 
@@ -78,17 +78,10 @@ def _scores(
             yield from _scores(method, node.args[0], is_weighted, depth + 1)
         elif "." in name:
             yield node, is_weighted
-    elif isinstance(node, ast.Name):
-        stores = [
-            inner
-            for inner in subtree(method.node)
-            if isinstance(inner, ast.Name)
-            and inner.id == node.id
-            and not isinstance(inner.ctx, ast.Load)
-        ]
-        statement = method.module.statement(stores[0]) if len(stores) == 1 else None
-        if isinstance(statement, ast.Assign) and statement.targets == stores:
-            yield from _scores(method, statement.value, is_weighted, depth + 1)
+    else:
+        bound = bound_once(method, node)
+        if bound is not None:
+            yield from _scores(method, bound, is_weighted, depth + 1)
 
 
 def _is_name(func: ast.Attribute) -> bool:

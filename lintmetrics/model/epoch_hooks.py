@@ -409,6 +409,20 @@ def family(cls: ClassInfo) -> list[ClassInfo]:
     return list(dict.fromkeys((*cls.mro(), *cls.subclasses)))
 
 
+def reads_of(cls: ClassInfo, attribute: str) -> list[tuple[Module, ast.Attribute]]:
+    """Return every ``self.attribute`` that the family of a class reads, with its file."""
+    return [
+        (one.module, node)
+        for one in family(cls)
+        for node in subtree(one.node)
+        if isinstance(node, ast.Attribute)
+        and node.attr == attribute
+        and isinstance(node.ctx, ast.Load)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    ]
+
+
 def company(cls: ClassInfo) -> list[ClassInfo]:
     """Return the family of a class and the mixins that its subclasses stand it beside."""
     below = (other for subclass in cls.subclasses for other in subclass.mro())

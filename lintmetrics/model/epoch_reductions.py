@@ -7,14 +7,11 @@ kept as a term that can be written for one batch, in the step; all else stays wh
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from lintmetrics.edits import FunctionNode, is_docstring
 from lintmetrics.model.epoch_expressions import Expressions, names_in
 from lintmetrics.model.epoch_terms import OUTPUTS, Column, Path, Term
-from lintmetrics.model.object_equivalents import MetricObject
-from lintmetrics.project import Module
 from lintmetrics.tree import subtree
 
 SANITY = ("sanity_checking", "running_sanity_check")
@@ -63,35 +60,17 @@ class Reading:
 
 
 class Reader(Expressions):
-    """Reads one body.
+    """Reads one body."""
 
-    Args:
-        module: the file; ``function``: the hook.
-        is_outputs: tells whether an expression is the list of outputs.
-        batch_means: ids of expressions known to be means over batches, however they look.
-        is_metric: tells whether an expression is a Metric object that only this hook uses.
-        object_for: gives the object for a call of a metric function, by the function's name.
-        keys: the keys of one step's output, where it is a dict and all of them are known.
-    """
+    _function: FunctionNode
+    _begun: dict[str, tuple[str, ast.stmt]]
 
-    def __init__(
-        self,
-        module: Module,
-        function: FunctionNode,
-        is_outputs: Callable[[ast.expr], bool],
-        batch_means: frozenset[int] = frozenset(),
-        is_metric: Callable[[ast.expr], bool] = lambda expr: False,
-        object_for: Callable[[Module, ast.Call, str], MetricObject] | None = None,
-        keys: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(module, is_outputs, batch_means, is_metric, object_for, keys)
+    def read(self, function: FunctionNode) -> Reading:
+        """Read all statements of a hook."""
         self._function = function
-        self._begun: dict[str, tuple[str, ast.stmt]] = {}
-
-    def read(self) -> Reading:
-        """Read all statements."""
+        self._begun = {}
         found = Reading()
-        for statement in self._function.body:
+        for statement in function.body:
             if is_docstring(statement) or isinstance(statement, ast.Pass):
                 continue
             self._reason = ""

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lintmetrics.model import attribute_names, hooks
-from lintmetrics.model.epoch_hooks import STAGES, company, family
+from lintmetrics.model.epoch_hooks import STAGES, company, reads_of
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.hook_effects import MetricUse
 from lintmetrics.model.log_calls import LogCall, LogContext
@@ -171,17 +171,8 @@ class HeldMetric:
 
     @cached_property
     def mentions(self) -> list[tuple[Module, ast.Attribute]]:
-        """Every ``self.attribute`` that its class, the bases and the classes below read."""
-        return [
-            (cls.module, node)
-            for cls in family(self.cls)
-            for node in subtree(cls.node)
-            if isinstance(node, ast.Attribute)
-            and node.attr == self.attribute
-            and isinstance(node.ctx, ast.Load)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "self"
-        ]
+        """Every read of it in its class, the bases and the classes below."""
+        return reads_of(self.cls, self.attribute)
 
     @cached_property
     def escape(self) -> ast.AST | None:

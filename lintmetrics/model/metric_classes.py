@@ -335,6 +335,23 @@ def _called(call: ast.Call) -> str:
     return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 
 
+def bound_once(method: FunctionInfo, node: ast.expr) -> ast.expr | None:
+    """Return the one value that a local name is given in a method."""
+    if not isinstance(node, ast.Name):
+        return None
+    stores = [
+        inner
+        for inner in subtree(method.node)
+        if isinstance(inner, ast.Name)
+        and inner.id == node.id
+        and not isinstance(inner.ctx, ast.Load)
+    ]
+    statement = method.module.statement(stores[0]) if len(stores) == 1 else None
+    if isinstance(statement, ast.Assign) and statement.targets == stores:
+        return statement.value
+    return None
+
+
 def name_of(module: Module, call: ast.Call) -> str:
     """Return the dotted name of what is called; the bare name of a builtin, else empty."""
     known = module.qualified(call.func)

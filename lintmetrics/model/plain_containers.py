@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lintmetrics.model import attribute_names
-from lintmetrics.model.epoch_hooks import family
+from lintmetrics.model.epoch_hooks import reads_of
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.held_metrics import HeldMetric, held_metrics
 from lintmetrics.model.values import Elements, Map, Metric, Seq, Value
@@ -81,17 +81,8 @@ class PlainContainer:
 
     @cached_property
     def mentions(self) -> list[tuple[Module, ast.Attribute]]:
-        """Every ``self.attribute`` that its class, the bases and the classes below read."""
-        return [
-            (cls.module, node)
-            for cls in family(self.cls)
-            for node in subtree(cls.node)
-            if isinstance(node, ast.Attribute)
-            and node.attr == self.attribute
-            and isinstance(node.ctx, ast.Load)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "self"
-        ]
+        """Every read of it in its class, the bases and the classes below."""
+        return reads_of(self.cls, self.attribute)
 
     @cached_property
     def is_moved(self) -> bool:

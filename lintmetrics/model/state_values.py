@@ -6,9 +6,8 @@ import ast
 from collections.abc import Sequence
 
 from lintmetrics.edits import Editor
-from lintmetrics.model.metric_classes import Change, MetricClass, name_of
+from lintmetrics.model.metric_classes import Change, MetricClass, bound_once, name_of
 from lintmetrics.project import FunctionInfo, Module
-from lintmetrics.tree import subtree
 
 _REDUCES = frozenset(("sum", "mean", "nansum", "nanmean", "max", "min", "norm", "count_nonzero"))
 _SAME = frozenset(("detach", "cpu", "float", "double", "long", "int", "to", "clone", "squeeze"))
@@ -59,7 +58,7 @@ def is_count(method: FunctionInfo, node: ast.expr | None, depth: int = 0) -> boo
                 return _adds_flags(method, node, depth)
             return False
         return name_of(method.module, node) in ("len", "int", "builtins.len", "builtins.int")
-    bound = _bound(method, node)
+    bound = bound_once(method, node)
     return bound is not None and is_count(method, bound, depth + 1)
 
 
@@ -92,7 +91,7 @@ def _is_whole(method: FunctionInfo, node: ast.expr, depth: int) -> bool:
         if node.func.attr in ("view", "reshape", "flatten", "detach", "cpu", "squeeze"):
             return _is_whole(method, node.func.value, depth + 1)
         return node.func.attr in _OF_FLAGS
-    bound = _bound(method, node)
+    bound = bound_once(method, node)
     return bound is not None and _is_whole(method, bound, depth + 1)
 
 
@@ -120,27 +119,8 @@ def is_one_number(method: FunctionInfo, node: ast.expr | None, depth: int = 0) -
                 return not node.args and not node.keywords
             return func.attr in _SAME and is_one_number(method, func.value, depth + 1)
         return name_of(method.module, node) in ("float", "builtins.float")
-    bound = _bound(method, node)
+    bound = bound_once(method, node)
     return bound is not None and is_one_number(method, bound, depth + 1)
-
-
-def _bound(method: FunctionInfo, node: ast.expr) -> ast.expr | None:
-    """Return the one value that a local name is given."""
-    if not isinstance(node, ast.Name):
-        return None
-    stores = [
-        inner
-        for inner in subtree(method.node)
-        if isinstance(inner, ast.Name)
-        and inner.id == node.id
-        and not isinstance(inner.ctx, ast.Load)
-    ]
-    if len(stores) != 1:
-        return None
-    statement = method.module.statement(stores[0])
-    if isinstance(statement, ast.Assign) and statement.targets == [stores[0]]:
-        return statement.value
-    return None
 
 
 def is_number(change: Change) -> bool:
@@ -167,5 +147,5 @@ def _is_python(method: FunctionInfo, node: ast.expr, depth: int) -> bool:
         if name in ("max", "min", "sum", "abs", "round") and len(node.args) > 1:
             return all(_is_python(method, argument, depth + 1) for argument in node.args)
         return name in ("float", "int", "len")
-    bound = _bound(method, node)
+    bound = bound_once(method, node)
     return bound is not None and _is_python(method, bound, depth + 1)

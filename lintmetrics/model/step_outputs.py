@@ -7,7 +7,7 @@ the outputs. Subclasses inherit both, whatever their own steps return.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -595,6 +595,14 @@ def may_be_none(cls: ClassInfo, step: FunctionNode, value: ast.expr, depth: int 
     return False
 
 
+def _are_all(step: FunctionNode, name: ast.Name, is_one: Callable[[ast.expr], bool]) -> bool:
+    """Tell whether all that a step gives a name is of a kind, with no further name in between."""
+    found = assignments(step, name.id)
+    return bool(found) and all(
+        item is not None and not isinstance(item, ast.Name) and is_one(item) for item in found
+    )
+
+
 def is_mapping(step: FunctionNode, value: ast.expr) -> bool:
     """Tell whether a returned value is surely a dict."""
     if isinstance(value, ast.Dict):
@@ -602,11 +610,7 @@ def is_mapping(step: FunctionNode, value: ast.expr) -> bool:
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
         return value.func.id in ("dict", "OrderedDict")
     if isinstance(value, ast.Name):
-        found = assignments(step, value.id)
-        return bool(found) and all(
-            item is not None and not isinstance(item, ast.Name) and is_mapping(step, item)
-            for item in found
-        )
+        return _are_all(step, value, lambda item: is_mapping(step, item))
     return False
 
 
@@ -619,11 +623,7 @@ def is_tensor(cls: ClassInfo, step: FunctionNode, value: ast.expr) -> bool:
         return name.startswith("torch.")
     if not isinstance(value, ast.Name):
         return False
-    found = assignments(step, value.id)
-    if found and all(
-        item is not None and not isinstance(item, ast.Name) and is_tensor(cls, step, item)
-        for item in found
-    ):
+    if _are_all(step, value, lambda item: is_tensor(cls, step, item)):
         return True
     for load in loads(step, value.id):
         parent = cls.module.parent(load)
@@ -658,9 +658,5 @@ def is_plain_number(step: FunctionNode, value: ast.expr) -> bool:
     if isinstance(value, ast.BinOp):
         return is_plain_number(step, value.left) and is_plain_number(step, value.right)
     if isinstance(value, ast.Name):
-        found = assignments(step, value.id)
-        return bool(found) and all(
-            item is not None and not isinstance(item, ast.Name) and is_plain_number(step, item)
-            for item in found
-        )
+        return _are_all(step, value, lambda item: is_plain_number(step, item))
     return False
