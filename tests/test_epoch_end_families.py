@@ -204,6 +204,53 @@ def test_a_list_in_a_base_that_took_the_hooks_place_is_used(tmp_path: Path) -> N
     assert after.count(".append(output)") == 1
 
 
+HALF_MOVED = """\
+class A(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.validation_step_outputs = []
+
+    def on_validation_batch_end(self, outputs, batch, batch_idx, dataloader_idx=0):
+        if outputs is not None:
+            self.validation_step_outputs.append(outputs)
+
+    def validation_epoch_end(self, outputs):
+        self.log("a", sum(outputs))
+
+class B(A):
+    def on_validation_epoch_end(self):
+        self.log("b", sum(self.validation_step_outputs))
+        self.validation_step_outputs.clear()
+
+class C(B):
+    def on_validation_epoch_end(self):
+        outputs = list(self.validation_step_outputs)
+        self.validation_step_outputs.clear()
+        self._validation_epoch_end(outputs)
+
+    def _validation_epoch_end(self, outputs):
+        self.log("c", sum(outputs))
+
+class D(C):
+    def on_validation_epoch_end(self):
+        super().on_validation_epoch_end()
+        self.log("d", 1.0)
+"""
+
+
+def test_a_base_follows_subclasses_that_have_moved(tmp_path: Path) -> None:
+    after = migrated(tmp_path, a=HALF_MOVED)
+    old, new = after.split("class B(A)"), HALF_MOVED.split("class B(A)")
+    assert old[1] == new[1]
+    assert old[0] == new[0].replace(
+        "    def validation_epoch_end(self, outputs):\n"
+        '        self.log("a", sum(outputs))\n',
+        "    def on_validation_epoch_end(self):\n"
+        '        self.log("a", sum(self.validation_step_outputs))\n'
+        "        self.validation_step_outputs.clear()\n",
+    )
+
+
 # Families of hooks --------------------------------------------------------------------------------
 
 

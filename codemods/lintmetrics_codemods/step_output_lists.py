@@ -486,7 +486,7 @@ class _Migration(CollectingGroup):
             own = own_epoch_end(below, stage.hook)
             if own is None or own_epoch_end(below, end.name) is not None:
                 continue
-            if inherited(below, end.name) != end:
+            if inherited(below, end.name) != end or self.has_taken_place(end, below):
                 continue
             where = f"{own.spelled} at {own.module.source.path}:{own.line}"
             if inherited(below, stage.hook) is not None:

@@ -22,7 +22,8 @@ from lintmetrics.model.epoch_hooks import (
     targets,
 )
 from lintmetrics.model.patched_hooks import patched_class, patches
-from lintmetrics.project import Module
+from lintmetrics.model.step_outputs import attribute_values
+from lintmetrics.project import ClassInfo, Module
 
 
 class HookGroup:
@@ -248,7 +249,25 @@ class HookGroup:
             own_epoch_end(below, hook) is not None
             and own_epoch_end(below, end.name) is None
             and inherited(below, hook) is not None
+            and not HookGroup.has_taken_place(end, below)
             for below in end.cls.subclasses
+        )
+
+    @staticmethod
+    def has_taken_place(end: EpochEnd, below: ClassInfo) -> bool:
+        """Tell whether a removed hook does not run in a subclass, because one there has moved.
+
+        That one reads the outputs, and a class above the removed hook collects them.
+        """
+        order = below.mro()
+        return (
+            end.cls in order
+            and any(attribute_values(cls, end.stage.outputs) for cls in end.cls.mro())
+            and any(
+                own.reads_list
+                for cls in order[: order.index(end.cls)]
+                if (own := own_epoch_end(cls, end.stage.hook)) is not None
+            )
         )
 
     @staticmethod
