@@ -243,8 +243,7 @@ def test_a_base_follows_subclasses_that_have_moved(tmp_path: Path) -> None:
     old, new = after.split("class B(A)"), HALF_MOVED.split("class B(A)")
     assert old[1] == new[1]
     assert old[0] == new[0].replace(
-        "    def validation_epoch_end(self, outputs):\n"
-        '        self.log("a", sum(outputs))\n',
+        '    def validation_epoch_end(self, outputs):\n        self.log("a", sum(outputs))\n',
         "    def on_validation_epoch_end(self):\n"
         '        self.log("a", sum(self.validation_step_outputs))\n'
         "        self.validation_step_outputs.clear()\n",
