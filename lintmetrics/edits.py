@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import bisect
-import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lintmetrics.errors import LintmetricsError
+from lintmetrics.kept_answers import kept
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
@@ -628,7 +628,7 @@ def block_of(module: Module, statement: ast.stmt) -> list[ast.stmt]:
     return [statement]
 
 
-@functools.lru_cache(maxsize=64)
+@kept
 def indent_unit(module: Module) -> str:
     """Return one level of indentation as the file has it; four spaces when it has none."""
     for statement in subtree(module.tree):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from typing import cast
-from weakref import WeakKeyDictionary
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of, is_docstring
+from lintmetrics.kept_answers import kept
 from lintmetrics.model.collecting_groups import CollectingGroup
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
@@ -51,25 +51,20 @@ class StepOutputLists(Codemod):
             return _of_callback(end)
         plan = _Migration(end).fix()
         for other in standing_with(end):
-            reason = _obstacle(other)
+            reason = _obstacle(other.module.project, other)
             if reason is not None:
                 raise CannotEdit(f"{other.spelled} would be left behind: {reason}")
         return plan
 
 
-_obstacles: WeakKeyDictionary[Project, dict[EpochEnd, str | None]] = WeakKeyDictionary()
-
-
-def _obstacle(end: EpochEnd) -> str | None:
-    """Return what keeps a hook from moving, asked once for each."""
-    known = _obstacles.setdefault(end.module.project, {})
-    if end not in known:
-        try:
-            _Migration(end).fix()
-            known[end] = None
-        except CannotEdit as error:
-            known[end] = str(error)
-    return known[end]
+@kept
+def _obstacle(project: Project, end: EpochEnd) -> str | None:
+    """Return what keeps a hook of a project from moving."""
+    try:
+        _Migration(end).fix()
+    except CannotEdit as error:
+        return str(error)
+    return None
 
 
 def _of_callback(end: EpochEnd) -> Fix | Blocked:

@@ -8,12 +8,12 @@ Source: lightning 2.6.6, ``utilities/data.py``, ``extract_batch_size``; every fo
 from __future__ import annotations
 
 import ast
-import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lintmetrics.edits import FunctionNode
+from lintmetrics.kept_answers import kept
 from lintmetrics.model import hooks, loaders, parted_steps
 from lintmetrics.model.batch_parts import is_bare
 from lintmetrics.model.log_calls import LogCall, LogContext
@@ -47,7 +47,7 @@ class BatchSize:
     parameter: str = ""
 
 
-@functools.lru_cache(maxsize=256)
+@kept
 def in_step(cls: ClassInfo, function: FunctionNode) -> BatchSize:
     """Return what the code of a step, or of a method that steps share, shows of its batch."""
     # A step with many log calls is asked about once for each.

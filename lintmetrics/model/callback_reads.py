@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from lintmetrics.edits import FunctionNode
+from lintmetrics.kept_answers import kept
 from lintmetrics.model.epoch_hooks import STAGES, Stage, own_epoch_end
 from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.step_outputs import assignments
@@ -77,15 +77,10 @@ def _is_metrics(node: ast.expr, names: set[str]) -> bool:
     return isinstance(node, ast.Attribute) and node.attr in _METRICS
 
 
-_tables: WeakKeyDictionary[Project, dict[tuple[str, str], str]] = WeakKeyDictionary()
-
-
+@kept
 def _logged(project: Project) -> dict[tuple[str, str], str]:
     """Return ``(hook, key)`` of every key that modules log in epoch-end hooks, with the hook."""
-    table = _tables.get(project)
-    if table is not None:
-        return table
-    table = _tables[project] = {}
+    table: dict[tuple[str, str], str] = {}
     elsewhere: set[str] = set()
     for module in project.mentioning(_EPOCH_END):
         for cls in module.classes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
+from lintmetrics.kept_answers import kept
 from lintmetrics.model import loaders
 from lintmetrics.model.batch_parts import local_value
 from lintmetrics.model.lightning_objects import ROOT
@@ -29,9 +29,6 @@ _GATHERED = re.compile(
     r"|\bdist\.|torch\.distributed|\bxm\."
 )
 
-_known: WeakKeyDictionary[Project, tuple[dict[ClassInfo, list[bool]], list[bool]]]
-_known = WeakKeyDictionary()
-
 
 def is_distributed(cls: ClassInfo) -> bool:
     """Tell whether the project surely trains a module on several devices.
@@ -39,11 +36,7 @@ def is_distributed(cls: ClassInfo) -> bool:
     That is so where the Trainer that fits it, or else every Trainer of the project, is told of
     several devices or of a strategy for them.
     """
-    project = cls.module.project
-    known = _known.get(project)
-    if known is None:
-        known = _known[project] = _read(project)
-    tied, everywhere = known
+    tied, everywhere = _told(cls.module.project)
     own = [told for other in (*cls.mro(), *cls.subclasses) for told in tied.get(other, ())]
     told = own or everywhere
     return bool(told) and all(told)
@@ -62,7 +55,8 @@ def asks_rank(node: ast.expr) -> bool:
     return _RANK.search(ast.unparse(node)) is not None
 
 
-def _read(project: Project) -> tuple[dict[ClassInfo, list[bool]], list[bool]]:
+@kept
+def _told(project: Project) -> tuple[dict[ClassInfo, list[bool]], list[bool]]:
     """Return what the Trainers say, by the module they fit, and what all of them say."""
     tied: dict[ClassInfo, list[bool]] = {}
     everywhere: list[bool] = []

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from lintmetrics.edits import FunctionNode, default_of
+from lintmetrics.kept_answers import kept
 from lintmetrics.project import ClassInfo, Module, Project
 from lintmetrics.tree import own_nodes, subtree
 
@@ -299,25 +299,26 @@ class Reference:
         return given[1:] if self.receiver == "class" else given
 
 
-_references: WeakKeyDictionary[Project, dict[str, list[Reference]]] = WeakKeyDictionary()
-
-
 def references(project: Project, name: str) -> list[Reference]:
     """Return every place of a project that names a hook as an attribute."""
-    table = _references.get(project)
-    if table is None:
-        table = _references[project] = {}
-        for module in project.mentioning(_MENTION):
-            for node in subtree(module.tree):
-                if isinstance(node, ast.Attribute) and node.attr in _WORDS:
-                    table.setdefault(node.attr, []).append(reference_at(module, node))
-                elif isinstance(node, ast.Call):
-                    spelled = _by_string(module, node)
-                    if spelled is not None:
-                        table.setdefault(spelled.name, []).append(spelled)
-        for found in table.values():
-            found.sort(key=lambda ref: (ref.module.path, ref.node.lineno, ref.node.col_offset))
-    return table.get(name, [])
+    return _references(project).get(name, [])
+
+
+@kept
+def _references(project: Project) -> dict[str, list[Reference]]:
+    """Return every place of a project that names a hook as an attribute, by the hook's name."""
+    table: dict[str, list[Reference]] = {}
+    for module in project.mentioning(_MENTION):
+        for node in subtree(module.tree):
+            if isinstance(node, ast.Attribute) and node.attr in _WORDS:
+                table.setdefault(node.attr, []).append(reference_at(module, node))
+            elif isinstance(node, ast.Call):
+                spelled = _by_string(module, node)
+                if spelled is not None:
+                    table.setdefault(spelled.name, []).append(spelled)
+    for found in table.values():
+        found.sort(key=lambda ref: (ref.module.path, ref.node.lineno, ref.node.col_offset))
+    return table
 
 
 def _by_string(module: Module, call: ast.Call) -> Reference | None:

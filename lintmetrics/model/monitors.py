@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
+from lintmetrics.kept_answers import kept
 from lintmetrics.model import hooks
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.loaders import how_many
@@ -207,20 +207,15 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in template.split("*")))
 
 
-_tables: WeakKeyDictionary[Project, LoggedKeys] = WeakKeyDictionary()
-
-
 def is_spelled(monitor: Monitor) -> bool:
     """Tell whether a key is written anywhere in the project but where it is watched.
 
     A test of the texts first: most keys that are watched are logged by the same name.
     """
-    known: dict[str, bool] = monitor.module.project.__dict__.setdefault("_lm_spelled", {})
-    if monitor.key not in known:
-        known[monitor.key] = _is_spelled(monitor.module.project, monitor.key)
-    return known[monitor.key]
+    return _is_spelled(monitor.module.project, monitor.key)
 
 
+@kept
 def _is_spelled(project: Project, key: str) -> bool:
     quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
     for module in project.mentioning(quoted):
@@ -244,11 +239,9 @@ def _is_watched(module: Module, node: ast.AST) -> bool:
     return any(node is other.key_node for other in monitors(module))
 
 
+@kept
 def logged_keys(project: Project) -> LoggedKeys:
     """Return every key that a project logs; worked out only where a key is in doubt."""
-    known = _tables.get(project)
-    if known is not None:
-        return known
     keys: set[str] = set()
     is_open = False
     for module in project.mentioning(_LOG):
@@ -260,8 +253,7 @@ def logged_keys(project: Project) -> LoggedKeys:
                     keys.add(key)
         if is_open:
             break
-    known = _tables[project] = LoggedKeys(frozenset(keys), is_open)
-    return known
+    return LoggedKeys(frozenset(keys), is_open)
 
 
 def _keys_of(module: Module, call: ast.Call) -> Iterator[str | None]:

@@ -6,11 +6,11 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from lintmetrics import facts
 from lintmetrics.edits import FunctionNode, is_docstring
 from lintmetrics.facts import Hook
+from lintmetrics.kept_answers import kept
 from lintmetrics.model.epoch_hooks import Reference, company, reference_at
 from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.lightning_objects import ROOT, is_left_alone, kind_of
@@ -119,33 +119,23 @@ class Mentions:
     texts: tuple[tuple[Module, ast.AST], ...]
 
 
-_mentions: WeakKeyDictionary[Project, dict[str, Mentions]] = WeakKeyDictionary()
-
-
+@kept
 def mentions(project: Project, name: str) -> Mentions:
     """Return the places of a project that name a method, its definitions left out."""
-    table = _mentions.setdefault(project, {})
-    known = table.get(name)
-    if known is None:
-        spelled = re.compile(rf"(?:\.\s*\\?\s*|['\"]|[=(,\[]\s*){name}\b")
-        references: list[Reference] = []
-        texts: list[tuple[Module, ast.AST]] = []
-        for module in project.mentioning(spelled):
-            for node in subtree(module.tree):
-                if isinstance(node, ast.Attribute):
-                    if node.attr == name:
-                        references.append(reference_at(module, node))
-                elif isinstance(node, ast.Constant):
-                    if node.value == name:
-                        texts.append((module, node))
-                elif (
-                    isinstance(node, ast.Name)
-                    and node.id == name
-                    and isinstance(node.ctx, ast.Load)
-                ):
+    spelled = re.compile(rf"(?:\.\s*\\?\s*|['\"]|[=(,\[]\s*){name}\b")
+    references: list[Reference] = []
+    texts: list[tuple[Module, ast.AST]] = []
+    for module in project.mentioning(spelled):
+        for node in subtree(module.tree):
+            if isinstance(node, ast.Attribute):
+                if node.attr == name:
+                    references.append(reference_at(module, node))
+            elif isinstance(node, ast.Constant):
+                if node.value == name:
                     texts.append((module, node))
-        known = table[name] = Mentions(tuple(references), tuple(texts))
-    return known
+            elif isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
+                texts.append((module, node))
+    return Mentions(tuple(references), tuple(texts))
 
 
 def is_used(cls: ClassInfo, name: str) -> bool:

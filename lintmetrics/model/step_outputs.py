@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from weakref import WeakKeyDictionary
 
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode
+from lintmetrics.kept_answers import kept
 from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
     TRAINING,
@@ -474,27 +474,31 @@ def step_delegates(cls: ClassInfo, stage: Stage, to: Stage) -> bool:
 
 def attribute_values(cls: ClassInfo, attribute: str) -> list[ast.expr]:
     """Return every value that the methods of a class (or its body) give an attribute."""
-    table = _values.get(cls)
-    if table is None:
-        table = _values[cls] = {}
-        for name, value in cls.assigned.items():
-            table.setdefault(name, []).append(value)
-        for method in cls.methods.values():
-            for node in subtree(method):
-                if isinstance(node, ast.Assign):
-                    pairs = [(target, node.value) for target in node.targets]
-                elif isinstance(node, ast.AnnAssign) and node.value is not None:
-                    pairs = [(node.target, node.value)]
-                else:
-                    continue
-                for target, value in _unpacked(pairs):
-                    if (
-                        isinstance(target, ast.Attribute)
-                        and isinstance(target.value, ast.Name)
-                        and target.value.id == "self"
-                    ):
-                        table.setdefault(target.attr, []).append(value)
-    return table.get(attribute, [])
+    return _attributes(cls).get(attribute, [])
+
+
+@kept
+def _attributes(cls: ClassInfo) -> dict[str, list[ast.expr]]:
+    """Return every value that a class gives each of its attributes."""
+    table: dict[str, list[ast.expr]] = {}
+    for name, value in cls.assigned.items():
+        table.setdefault(name, []).append(value)
+    for method in cls.methods.values():
+        for node in subtree(method):
+            if isinstance(node, ast.Assign):
+                pairs = [(target, node.value) for target in node.targets]
+            elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                pairs = [(node.target, node.value)]
+            else:
+                continue
+            for target, value in _unpacked(pairs):
+                if (
+                    isinstance(target, ast.Attribute)
+                    and isinstance(target.value, ast.Name)
+                    and target.value.id == "self"
+                ):
+                    table.setdefault(target.attr, []).append(value)
+    return table
 
 
 def _unpacked(pairs: list[tuple[ast.expr, ast.expr]]) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -507,9 +511,6 @@ def _unpacked(pairs: list[tuple[ast.expr, ast.expr]]) -> Iterator[tuple[ast.expr
         if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(values):
             values = value.elts
         yield from _unpacked(list(zip(target.elts, values, strict=True)))
-
-
-_values: WeakKeyDictionary[ClassInfo, dict[str, list[ast.expr]]] = WeakKeyDictionary()
 
 
 def _is_attribute(node: ast.AST, attribute: str) -> bool:
