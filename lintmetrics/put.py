@@ -108,7 +108,7 @@ _EVERYWHERE = ("loggers", "progress_bar", "callbacks")
 def _place() -> str:
     """Return ``file:line`` of the nearest frame outside of this file."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+    while frame.f_back is not None and frame.f_globals is globals():
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -228,10 +228,15 @@ def _tie(owner: Any) -> _Link:
     link.token = _token(owner)
     link.router = None
     trainer = _trainer_of(owner)
-    if trainer is not None:
-        callbacks = getattr(trainer, "callbacks", ())
-        link.router = next((item for item in callbacks if isinstance(item, PutRouter)), None)
+    router = _router_of(trainer)
+    # Before its setup it does not route yet, and what is put waits.
+    link.router = router if router is not None and router._trainer() is trainer else None
     return link
+
+
+def _router_of(trainer: Any) -> PutRouter | None:
+    callbacks = getattr(trainer, "callbacks", ())
+    return next((item for item in callbacks if isinstance(item, PutRouter)), None)
 
 
 class PutMixin:
@@ -268,9 +273,10 @@ class PutMixin:
 
 
 def _keep(owner: Any, link: _Link, name: str, value: Value, destinations: Any) -> None:
-    """Let a record wait for a trainer; where there is a trainer without router, say so once."""
+    """Let a record wait for its router; where the trainer has none, say so once."""
     trainer = _trainer_of(owner)
-    if trainer is None and len(link.waiting) < _MOST_WAITING:
+    waits = trainer is None or _router_of(trainer) is not None
+    if waits and len(link.waiting) < _MOST_WAITING:
         names = (destinations,) if isinstance(destinations, str) else destinations
         wanted = _EVERYWHERE if names is None else tuple(names)
         link.waiting.append(PutRecord(name, value, wanted, time.monotonic(), 0, 0, None))
@@ -279,7 +285,7 @@ def _keep(owner: Any, link: _Link, name: str, value: Value, destinations: Any) -
     if kind in _warned or not getattr(trainer, "is_global_zero", True):
         return
     _warned.add(kind)
-    if trainer is None:
+    if waits:
         why = f"{_MOST_WAITING} values wait for a Trainer and no more are kept"
     else:
         why = "the Trainer has no PutRouter; add one: Trainer(callbacks=[PutRouter()])"
@@ -318,21 +324,24 @@ def _moved(value: Any, device: Any) -> Any:
 def _state(metric: Any) -> dict[str, Any]:
     """Return what a metric has gathered since its reset."""
     found = {}
+    updated = getattr(metric, "_update_count", 1)
     for name, value in vars(metric).items():
-        # Tensors that are no states hold extremes (MinMaxMetric); private numbers count updates.
-        tensor = isinstance(value, Tensor) and not name.startswith("_")
-        count = name.startswith("_") and type(value) is int
-        if name in metric._defaults or tensor or count:
+        private = name.startswith("_")
+        if name in metric._defaults or (private and type(value) is int):
+            # Private numbers count updates, or places in a ring (Running).
+            if updated:
+                found[name] = _copied(value)
+        elif isinstance(value, Tensor) and not private:
+            # No state, and not reset: the extremes of MinMaxMetric.
             found[name] = _copied(value)
     return found
 
 
 def _restore(metric: Any, state: Mapping[str, Any] | None) -> None:
     """Give a metric what it had gathered; None for nothing."""
-    if state is None:
-        if metric._defaults and getattr(metric, "_update_count", 0):
-            metric.reset()
-        return
+    state = state or {}
+    if metric._defaults and getattr(metric, "_update_count", 0):
+        metric.reset()
     for name, value in state.items():
         setattr(metric, name, _moved(value, metric.device))
     metric._computed = None
@@ -694,11 +703,7 @@ class PutRouter(_Callback):  # type: ignore[misc]
         metrics = _metrics_of(trainer.lightning_module)
         if not metrics:
             return {}
-        states = {
-            path: _state(metric)
-            for path, metric in metrics.items()
-            if getattr(metric, "_update_count", 1)
-        }
+        states = {path: state for path, item in metrics.items() if (state := _state(item))}
         ranks: list[Any] = [states]
         if trainer.world_size > 1 and torch.distributed.is_initialized():
             ranks = [None] * trainer.world_size
