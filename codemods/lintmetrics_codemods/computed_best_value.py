@@ -6,8 +6,9 @@ import ast
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
-from lintmetrics.edits import Editor
+from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model import hooks
+from lintmetrics.model.before_training import write_on_train_start
 from lintmetrics.model.held_metrics import HeldMetric
 from lintmetrics.model.log_calls import LogCall
 from lintmetrics.rule import Finding
@@ -41,19 +42,10 @@ class ComputedBestValue(Codemod):
             if owner is None or not owner.is_lightning:
                 return Blocked("the value is logged in no LightningModule")
             line = f"self.{held.path}.reset()"
-            start = owner.methods.get("on_train_start")
-            if start is not None:
-                editor.insert_at_body_start(owner.module, start, [line])
-            elif owner.lookup("on_train_start") is not None:
-                return Blocked(f"a base class has on_train_start; reset self.{held.path} there")
-            else:
-                step = owner.methods.get("training_step") or owner.methods.get("validation_step")
-                editor.add_method(
-                    owner.module,
-                    owner.node,
-                    ["def on_train_start(self):", f"    {line}"],
-                    before=step,
-                )
+            try:
+                write_on_train_start(editor, owner, [line])
+            except CannotEdit as error:
+                return Blocked(f"{error}; reset self.{held.path} there")
         return Fix(
             Relation.CORRECTS,
             f"log what self.{held.path} computes: it stays the best of all epochs",

@@ -1,0 +1,110 @@
+"""LM127: the best value of a run counts the batches of the sanity check."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lintmetrics.model import hooks
+from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.held_metrics import HeldMetric, held_metrics
+from lintmetrics.rule import Consequence, Finding, Rule
+
+_BEST = {"MaxMetric": "largest", "MinMetric": "smallest"}
+_GUARDED = re.compile(r"sanity_check|num_sanity_val_steps")
+
+
+class BestOfSanityCheck(Rule):
+    """The best value of a run, with the sanity check among the epochs.
+
+    Before the training Lightning runs the validation hooks on two batches. What they log is thrown
+    away; an object that the module updates itself keeps it. A score of two batches is easily better
+    than that of the whole set, and stays the best of the run.
+    """
+
+    code = "LM127"
+    consequence = Consequence.WRONG_NUMBER
+    source = (
+        "executed on lightning 2.6.6 and torchmetrics 1.9.0: best 1.0 of the sanity check, where "
+        "the best of all epochs is 0.5"
+    )
+    bad = """
+    import lightning.pytorch as pl
+    from torchmetrics import MaxMetric
+    from torchmetrics.classification import BinaryF1Score
+
+
+    class Classifier(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.val_f1 = BinaryF1Score()
+            self.val_f1_best = MaxMetric()
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.val_f1.update(self.net(x), y)
+            self.log("val_f1", self.val_f1)
+
+        def on_validation_epoch_end(self):
+            self.val_f1_best.update(self.val_f1.compute())
+            self.log("val_f1_best", self.val_f1_best.compute())
+    """
+    good = """
+    import lightning.pytorch as pl
+    from torchmetrics import MaxMetric
+    from torchmetrics.classification import BinaryF1Score
+
+
+    class Classifier(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.val_f1 = BinaryF1Score()
+            self.val_f1_best = MaxMetric()
+
+        def on_train_start(self):
+            self.val_f1_best.reset()
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.val_f1.update(self.net(x), y)
+            self.log("val_f1", self.val_f1)
+
+        def on_validation_epoch_end(self):
+            self.val_f1_best.update(self.val_f1.compute())
+            self.log("val_f1_best", self.val_f1_best.compute())
+    """
+
+    def check(self, model: LightningClass) -> Iterator[Finding]:
+        """Find best values of validation epochs that nothing ever resets."""
+        if not model.cls.is_lightning:
+            return
+        for held in held_metrics(model):
+            which = _BEST.get(held.metric.name.rsplit(".", 1)[-1])
+            if which is None or not _is_of_validations(held):
+                continue
+            if model.module.project.mentioning(_GUARDED):
+                return  # Somebody asks for the check, or says how long it is.
+            yield Finding(
+                model,
+                f"self.{held.path} keeps the {which} value of the run, and the sanity check "
+                "before the training counts as an epoch",
+                help=f"call self.{held.path}.reset() in on_train_start",
+                node=held.node,
+                module=held.module,
+                detail=held,
+                keys=held.keys,
+            )
+
+
+def _is_of_validations(held: HeldMetric) -> bool:
+    """Tell whether an object gathers a value for each validation, and gives what it computes."""
+    feeds = [use for use in held.uses if use.operation in ("update", "forward")]
+    if not feeds or not held.is_single or not held.is_always_told_apart or held.logs:
+        return False
+    if not all(use.hook.endswith("_epoch_end") for use in feeds):
+        return False  # Of the batches of an epoch, the best is one for each epoch.
+    if not all(hooks.stage_of(use.hook) == "val" for use in feeds):
+        return False
+    return not held.resets and held.is_followed and bool(held.epoch_computes)
