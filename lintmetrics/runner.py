@@ -14,6 +14,7 @@ from lintmetrics.codemod import Relation
 from lintmetrics.config import Settings
 from lintmetrics.diagnostics import Diagnostic, Failure, Report
 from lintmetrics.errors import SourceError
+from lintmetrics.garbage import collect_much, uncollected
 from lintmetrics.releases import missing
 from lintmetrics.sources import (
     DiscoveredFile,
@@ -227,19 +228,13 @@ def _analyse_all(
                 if progress:
                     progress(len(results), len(paths))
         return results
-    import gc
-
-    analyst = _Analyst(files)
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
+        collect_much()
+        analyst = _Analyst(files)
         for path in paths:
             results.append(analyst(path))
             if progress:
                 progress(len(results), len(paths))
-    finally:
-        if enabled:
-            gc.enable()
     return results
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from lintmetrics.cli import main
 
 HEAVY = {"torch", "lightning", "pytorch_lightning", "torchmetrics", "numpy", "libcst"}
 PROBE = """
@@ -45,3 +48,15 @@ def test_no_run_imports_what_it_speaks_of(verb: str, tmp_path: Path) -> None:
 def test_a_tree_without_lightning_is_not_even_parsed(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text("import math\n\nprint(math.log(2))\n")
     assert not _imported("check", str(tmp_path)) & {"lintmetrics.analysis", "libcst"}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_run_leaves_the_collector_as_it_was(enabled: bool, tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text("import math\n")
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        main(["check", "--isolated", str(tmp_path)])
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
