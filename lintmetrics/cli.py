@@ -23,6 +23,7 @@ _COMMANDS = {
     "verify": "lintmetrics.commands.verify",
     "explain": "lintmetrics.commands.explain",
     "rules": "lintmetrics.commands.rules",
+    "put": "lintmetrics.commands.put",
 }
 _ALIASES = {"rule": "explain"}
 
