@@ -56,6 +56,7 @@ def page(rule: Rule) -> str:
             f"Source: {rule.source}.",
             "",
             *(since(rule) if rule.since else []),
+            *(style(rule) if rule.style else []),
         ]
     )
 
@@ -64,6 +65,11 @@ def since(rule: Rule) -> list[str]:
     """Return the line that says for which targets a rule is silent."""
     library, _, release = rule.since.partition(" ")
     return [f"Silent where the target is older than {LIBRARIES[library]} {release}.", ""]
+
+
+def style(rule: Rule) -> list[str]:
+    """Return the line that says for which style a rule is there."""
+    return [f'Looked for with `style = "{rule.style}"` or `--style {rule.style}` alone.', ""]
 
 
 def index(rules: list[Rule]) -> str:

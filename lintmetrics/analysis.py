@@ -24,6 +24,13 @@ from lintmetrics.rule import Finding, Rule
 
 # A message about a number begins with its key, or with several.
 _KEYED = re.compile(r'("[^"]*"(?: / "[^"]*")*)( .*)', re.S)
+# How fixes may be written in each style; what is put is first gathered by objects of TorchMetrics.
+_WRITTEN_IN = {
+    "auto": ("torchmetrics", "outputs"),
+    "torchmetrics": ("torchmetrics",),
+    "outputs": ("outputs",),
+    "put": ("put", "torchmetrics"),
+}
 _DEEP = 6000  # Levels of calls; well inside the stack that a process has.
 
 
@@ -182,7 +189,7 @@ def plan(rule: Rule, finding: Finding, settings: Settings) -> tuple[list[tuple[F
             reasons.append(str(error))
             continue
         if isinstance(planned, Fix):
-            if settings.style not in ("auto", planned.style) and planned.style:
+            if planned.style and planned.style not in _WRITTEN_IN[settings.style]:
                 reasons.append(
                     f'its fix is written with {planned.style}, and style = "{settings.style}" '
                     "leaves that out"

@@ -31,7 +31,8 @@ class Fix:
         message: what is written, and for ``corrects`` which number becomes which, for ``assumes``
             what is assumed.
         edits: the changes.
-        style: ``"torchmetrics"``, ``"outputs"`` or ``""`` where there is only one way to write it.
+        style: ``"torchmetrics"``, ``"outputs"``, ``"put"`` or ``""`` where there is only one way
+            to write it.
     """
 
     relation: Relation
@@ -59,6 +60,8 @@ class Codemod:
     since: ClassVar[str] = ""
     """The release that brought what it writes, such as ``"lightning 1.5"``; not for older targets.
     """
+    leads_to: ClassVar[tuple[str, ...]] = ()
+    """Codes of findings that may stand elsewhere once its fix is made, for a person to decide."""
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Return the edits for one finding, or what blocks them."""

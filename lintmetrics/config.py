@@ -17,7 +17,7 @@ from lintmetrics.releases import LIBRARIES, NEWEST
 if TYPE_CHECKING:
     from lintmetrics.pins import Pin
 
-STYLES = ("auto", "torchmetrics", "outputs")
+STYLES = ("auto", "torchmetrics", "outputs", "put")
 TARGETS = {
     "lightning": "lightning",
     "pytorch-lightning": "lightning",
@@ -37,7 +37,7 @@ class Settings:
         exclude: git-ignore patterns of paths to leave out.
         per_file_ignores: pattern to codes, prefixes or names.
         lightning_bases: dotted names of LightningModule classes in packages outside the project.
-        style: ``"auto"``, ``"torchmetrics"`` or ``"outputs"``.
+        style: ``"auto"``, ``"torchmetrics"``, ``"outputs"`` or ``"put"``.
         target_lightning: version the code must run on, such as ``"2.6"``; newest when empty.
         target_torchmetrics: the same for TorchMetrics.
         pinned_at: library to the place that pins what became its target, such as
@@ -374,7 +374,7 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "per-file-ignores": (_lists, 'a table of lists, such as { "tests/**" = ["LM101"] }'),
     "extend-per-file-ignores": (_lists, 'a table of lists, such as { "tests/**" = ["LM101"] }'),
     "lightning-bases": (_strings, 'a list of dotted names, such as ["acme.nn.BaseModel"]'),
-    "style": (_string, 'one of "auto", "torchmetrics", "outputs"'),
+    "style": (_string, 'one of "auto", "torchmetrics", "outputs", "put"'),
     "target-lightning": (_version, 'a version in quotes, such as "2.6"'),
     "target-torchmetrics": (_version, 'a version in quotes, such as "1.9"'),
     "target": (lambda value: isinstance(value, dict), 'a table, such as { lightning = "2.6" }'),

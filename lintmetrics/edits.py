@@ -277,6 +277,16 @@ class Editor:
                 start = above
         self._add(module, start, end, "")
 
+    def replace_statement(self, module: Module, statement: ast.stmt, lines: Sequence[str]) -> None:
+        """Replace a simple statement by whole lines, at its indentation; remove it for none."""
+        if not lines:
+            self.remove(module, statement)
+            return
+        self._require_own_lines(module, statement)
+        indent = module.source.indent_of(statement_start(module, statement))
+        text = self._lines(module, indent, lines)
+        self.replace(module, statement, text[len(indent) : -len(module.source.newline)])
+
     def body_start(self, module: Module, function: FunctionNode) -> ast.stmt:
         """Return the first statement of a body that is not its docstring.
 

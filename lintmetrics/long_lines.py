@@ -55,9 +55,9 @@ def broken_lines(before: str, after: Source) -> tuple[Edit, ...]:
     edits: list[Edit] = []
     for number in long:
         line = lines[number - 1]
-        row, depth = _row(tokens, number, line)
+        row, depth, ends = _row(tokens, number, line)
         try:
-            done = _broken(row, depth, width)
+            done = _broken(row, depth, width, ends)
         except _CannotBreak:
             continue
         begin = after.offset(number, 0)
@@ -81,18 +81,25 @@ def _with_tabs(line: str) -> str:
     return "\t" * ((len(line) - len(body)) // len(_STEP)) + body
 
 
-def _row(tokens: _Tokens, number: int, line: str) -> tuple[list[tokenize.TokenInfo], int]:
-    """Return the tokens of a line, with how many brackets are open where it begins."""
+def _row(tokens: _Tokens, number: int, line: str) -> tuple[list[tokenize.TokenInfo], int, bool]:
+    """Return the tokens of a line, with how many brackets are open where it begins.
+
+    The last of it tells whether a bracket closes right behind the line.
+    """
     row: list[tokenize.TokenInfo] = []
     depth = inside = 0
+    ends = False
     for token in tokens:
         kind = tokenize.tok_name[token.type]
         if token.end[0] < number:
             if token.type == tokenize.OP:
                 depth += (token.string in _OPENING) - (token.string in _CLOSING)
             continue
-        if token.start[0] > number or kind in _LAYOUT:
+        if kind in _LAYOUT:
             continue
+        if token.start[0] > number:
+            ends = token.string in _CLOSING
+            break
         # Since Python 3.12 a formatted string is several tokens; here it is one.
         if inside:
             row[-1] = row[-1]._replace(end=token.end)
@@ -101,10 +108,10 @@ def _row(tokens: _Tokens, number: int, line: str) -> tuple[list[tokenize.TokenIn
         inside += (kind == "FSTRING_START") - (kind == "FSTRING_END")
         if kind == "FSTRING_START" and inside == 1:
             row[-1] = row[-1]._replace(type=tokenize.STRING)
-    return row, depth
+    return row, depth, ends
 
 
-def _broken(row: _Tokens, depth: int, width: int) -> list[str]:
+def _broken(row: _Tokens, depth: int, width: int, ends: bool) -> list[str]:
     """Return the lines that one becomes, without the indentation that all of them share."""
     if not row or any(t.type == tokenize.COMMENT or t.start[0] != t.end[0] for t in row):
         raise _CannotBreak
@@ -116,7 +123,13 @@ def _broken(row: _Tokens, depth: int, width: int) -> list[str]:
         tail, row = row[-1].string, row[:-1]
     if _text(row) + tail != row[0].line.strip():
         raise _CannotBreak  # It goes on behind a backslash.
-    done = _element(row, tail, width) if depth else _statement(row, tail, width)
+    if depth and max(_ranked(row).values(), default=0) == _COMMA and (ends or tail == ","):
+        # All that brackets hold stood on this line; now each part has its own.
+        _value_at(row)
+        parts = _pieces(row, _ranked(row), _COMMA)
+        done = [line for part in parts for line in _fitted(part, ",", width)]
+    else:
+        done = _element(row, tail, width) if depth else _statement(row, tail, width)
     if max(map(len, done)) > width:
         raise _CannotBreak
     return done

@@ -21,6 +21,7 @@ class Consequence(enum.Enum):
     IGNORED = "ignored"
     STALE = "stale"
     SLOW = "slow"
+    STYLE = "style"
 
 
 class Subject(Protocol):
@@ -82,6 +83,8 @@ class Rule:
     """The same module as it is right, quiet under every rule."""
     since: ClassVar[str] = ""
     """The release from which on it holds, such as ``"lightning 2.0"``; silent for older targets."""
+    style: ClassVar[str] = ""
+    """The style that it speaks for, such as ``"put"``; silent where another one is chosen."""
 
     def check(self, subject: Any) -> Iterator[Finding]:
         """Yield what is wrong with one model object."""

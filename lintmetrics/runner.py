@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 SettingsFor = Callable[[str], Settings]
 
-_ROUNDS = 40  # A fix that is still not at rest after so many rounds never will be.
+_ROUNDS = 200  # A fix that is still not at rest after so many rounds never will be.
 _FEW = 50  # So many files are parsed whatever they hold.
 _WORTH_WORKERS = 24  # Below this many files a second process costs more than it brings.
 
@@ -161,9 +161,10 @@ def _codes(settings: Settings, path: str) -> frozenset[str]:
     from lintmetrics import packs
 
     chosen = packs.selected(settings.select, (*settings.ignore, *settings.ignored_at(path)))
+    rules = packs.rules()
+    chosen = frozenset(code for code in chosen if rules[code].style in ("", settings.style))
     if not any(settings.targets.values()):
         return chosen
-    rules = packs.rules()
     return frozenset(code for code in chosen if not missing(rules[code].since, settings.targets))
 
 
@@ -253,9 +254,54 @@ def _merged(files: _Files, results: Sequence[_Result]) -> tuple[list[Diagnostic]
         for failure in failed:
             failures.setdefault(failure)
     return (
-        sorted(diagnostics.values(), key=lambda d: d.sort_key),
+        _after_others(sorted(diagnostics.values(), key=lambda d: d.sort_key)),
         sorted(failures, key=lambda f: (f.path, f.line or 0, f.code, f.reason)),
     )
+
+
+def _after_others(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """Return findings with those of a style blocked where something else is the matter.
+
+    A number that is wrong, or that crashes, is mended before it is written in another style: after
+    that nobody would find it.
+    """
+    from lintmetrics import packs
+    from lintmetrics.rule import Consequence
+
+    rules = packs.rules()
+    waiting = [d for d in diagnostics if rules[d.code].style]
+    if not waiting:
+        return diagnostics
+    others = [d for d in diagnostics if not rules[d.code].style]
+    at_line: dict[tuple[str, int], Diagnostic] = {}
+    by_key: dict[tuple[str, tuple[str, str]], Diagnostic] = {}
+    for other in others:
+        at_line.setdefault((other.path, other.statement_line), other)
+        if other.consequence is Consequence.WRONG_NUMBER:
+            for key in other.keys:
+                by_key.setdefault((other.path, key), other)
+    result: list[Diagnostic] = []
+    for diagnostic in diagnostics:
+        first = None
+        if rules[diagnostic.code].style:
+            first = at_line.get((diagnostic.path, diagnostic.statement_line)) or next(
+                (
+                    by_key[diagnostic.path, k]
+                    for k in diagnostic.keys
+                    if (diagnostic.path, k) in by_key
+                ),
+                None,
+            )
+        if first is not None:
+            diagnostic = replace(
+                diagnostic,
+                fix=None,
+                codemod="",
+                plans=(),
+                blocked=f"{first.code} at line {first.first_line} comes first",
+            )
+        result.append(diagnostic)
+    return result
 
 
 def _suppress(files: _Files, diagnostics: Sequence[Diagnostic], report: Report) -> list[Diagnostic]:
@@ -397,6 +443,21 @@ class _Fixer:
         self.applied += chosen
         return set(before)
 
+    @property
+    def leads_to(self) -> frozenset[str]:
+        """The codes of what the fixes made so far may bring to light."""
+        from lintmetrics import packs
+
+        made = {(diagnostic.code, diagnostic.codemod) for diagnostic in self.applied}
+        codemods = packs.codemods()
+        return frozenset(
+            code
+            for finding, name in made
+            for codemod in codemods.get(finding, ())
+            if codemod.name == name
+            for code in codemod.leads_to
+        )
+
     def linked(self, paths: set[str]) -> set[str]:
         """Return all files whose fixes hang together with those of some files."""
         reached = set(paths)
@@ -521,10 +582,13 @@ def _settle(
             break
         found, failures = _merged(held, _analyse_all(held, paths, 1, None))
         final = _suppress(held, found, report)
+        follow = fixer.leads_to
         worse = {
             key: count
             for key, count in _counts(final).items()
-            if count > allowed[key] and held.by_shown[key[0]].path in held.edited
+            if count > allowed[key]
+            and key[1] not in follow
+            and held.by_shown[key[0]].path in held.edited
         }
         if worse:
             suspects = [d for d in final if (d.path, d.code) in worse]

@@ -25,9 +25,10 @@ def written(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
-def check(folder: Path, *select: str, jobs: int = 1) -> Report:
+def check(folder: Path, *select: str, jobs: int = 1, style: str = "auto") -> Report:
     """Check every file under a folder."""
-    configuration = Configuration(CommandLine(select=select, isolated=True))
+    line = CommandLine(select=select, isolated=True, style=None if style == "auto" else style)
+    configuration = Configuration(line)
     files, failures = discover([os.fspath(folder)], configuration.settings_for)
     report = runner.check(files, configuration.settings_for, jobs)
     report.failures[:0] = failures

@@ -68,6 +68,20 @@ def test_a_part_of_a_call_is_broken_where_it_stands() -> None:
     assert broken(text) == formatted(text) != text
 
 
+@pytest.mark.parametrize("end", ["", ","])
+def test_arguments_that_stand_together_get_a_line_each(end: str) -> None:
+    row = ", ".join(f"argument_{n}=some_value_{n}" for n in range(4))
+    text = f"trainer = Trainer(\n    {row}{end}\n)\n"
+    assert max(map(len, text.splitlines())) > 100
+    assert broken(text) == formatted(text) != text
+
+
+def test_what_goes_on_behind_a_line_is_left() -> None:
+    row = ", ".join(f"argument_{n}=some_value_{n}" for n in range(4))
+    text = f"trainer = Trainer(\n    {row}\n    or that\n)\n"
+    assert broken(text) == text
+
+
 @pytest.mark.parametrize(
     "line",
     [

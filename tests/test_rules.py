@@ -23,16 +23,20 @@ def _name(rule: Rule) -> str:
     return rule.name
 
 
+def _style(rule: Rule) -> str:
+    return rule.style or "auto"
+
+
 @pytest.mark.parametrize("rule", RULES, ids=_name)
 def test_the_bad_example_is_found(rule: Rule, tmp_path: Path) -> None:
     projects.written(tmp_path, {"model.py": rule.bad})
-    assert rule.code in projects.codes(projects.check(tmp_path))
+    assert rule.code in projects.codes(projects.check(tmp_path, style=_style(rule)))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=_name)
 def test_the_good_example_is_quiet_under_every_rule(rule: Rule, tmp_path: Path) -> None:
     projects.written(tmp_path, {"model.py": rule.good})
-    report = projects.check(tmp_path)
+    report = projects.check(tmp_path, style=_style(rule))
     assert [d.message for d in report.diagnostics] == []
     assert report.failures == []
 
@@ -53,7 +57,7 @@ def test_a_rule_says_what_it_must(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=_name)
 def test_every_finding_has_a_fix_or_says_what_blocks_it(rule: Rule, tmp_path: Path) -> None:
     projects.written(tmp_path, {"model.py": rule.bad})
-    for diagnostic in projects.check(tmp_path).diagnostics:
+    for diagnostic in projects.check(tmp_path, style=_style(rule)).diagnostics:
         assert (diagnostic.fix is None) == bool(diagnostic.blocked)
         assert not diagnostic.message.endswith(".")
 
@@ -61,8 +65,8 @@ def test_every_finding_has_a_fix_or_says_what_blocks_it(rule: Rule, tmp_path: Pa
 @pytest.mark.parametrize("rule", FIXABLE, ids=_name)
 def test_a_fix_removes_its_finding_and_a_second_run_is_idle(rule: Rule, tmp_path: Path) -> None:
     projects.written(tmp_path, {"model.py": rule.bad})
-    before = projects.check(tmp_path)
-    report = projects.fix(tmp_path)
+    before = projects.check(tmp_path, style=_style(rule))
+    report = projects.fix(tmp_path, style=_style(rule))
     assert not report.failed
     if any(d.fix for d in before.diagnostics if d.code == rule.code):
         text = (tmp_path / "model.py").read_text(encoding="utf-8")
@@ -70,7 +74,7 @@ def test_a_fix_removes_its_finding_and_a_second_run_is_idle(rule: Rule, tmp_path
         assert text != dedent(rule.bad)
         left = [d for d in report.diagnostics if d.code == rule.code and d.fix]
         assert left == []
-    again = projects.fix(tmp_path)
+    again = projects.fix(tmp_path, style=_style(rule))
     assert again.after == {}
 
 
@@ -81,7 +85,7 @@ def test_line_endings_survive_a_fix(rule: Rule, ending: str, tmp_path: Path) -> 
     converted = dedent(rule.bad).replace("\n", ending).encode()
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "plain.py").write_bytes(converted)
-    projects.fix(tmp_path)
+    projects.fix(tmp_path, style=_style(rule))
     plain = (tmp_path / "plain.py").read_bytes()
     odd = (tmp_path / "odd" / "plain.py").read_bytes()
     assert odd == plain.replace(b"\n", ending.encode())
@@ -94,7 +98,7 @@ def test_tabs_survive_a_fix(rule: Rule, tmp_path: Path) -> None:
         for line in dedent(rule.bad).split("\n")
     )
     projects.written(tmp_path, {"model.py": tabbed})
-    projects.fix(tmp_path)
+    projects.fix(tmp_path, style=_style(rule))
     text = (tmp_path / "model.py").read_text(encoding="utf-8")
     ast.parse(text)
 

@@ -58,12 +58,14 @@ class CreateMetricObject(Codemod):
         value = logged_values.trace(call, origin.node, origin.module)
         contexts = value.contexts()
         assumed, many = _require_one_object(value, contexts)
-        place, wanted, arguments = creation.first_fitting(
-            value.owner, lambda place: _wanted(value, origin, place)
+        owner = value.owner
+        place, (wanted, arguments) = creation.first_fitting(
+            owner, lambda place: _wanted(value, origin, place)
         )
         editor = Editor()
-        made = _constructor(editor, value.owner.module, wanted.name, arguments)
-        text = _write_creation(editor, value, contexts, made, place, many)
+        made = _constructor(editor, owner.module, wanted.name, arguments)
+        subject = creation.Subject(owner, value.module, value.key, call.node.lineno)
+        text = creation.write_objects(editor, subject, contexts, made, place, many)
         _write_update(editor, value, contexts, text, wanted)
         editor.replace(value.module, value.written, text)
         for argument in value.redundant_arguments():
@@ -155,51 +157,6 @@ def _constructor(editor: Editor, module: Module, dotted: str, arguments: list[st
     require(module.project, dotted, arguments)
     library, name = dotted.rsplit(".", 1)
     return f"{editor.add_import(module, library, name)}({', '.join(arguments)})"
-
-
-def _write_creation(
-    editor: Editor,
-    value: LoggedValue,
-    contexts: list[LogContext],
-    made: str,
-    place: Place,
-    many: int,
-) -> str:
-    """Create the object, or one for each key or dataloader; return what names it in the step."""
-    owner = value.owner
-    module = owner.module
-    keys = list(dict.fromkeys(context.key for context in contexts if context.key is not None))
-    stages = list(dict.fromkeys(context.stage for context in contexts))
-    if many:
-        key = keys[0].replace("*", "") if keys else ""
-        name = attribute_names.attribute_for(key, stages[0], owner)
-        container = editor.add_import(module, "torch.nn", "ModuleList")
-        place.write(
-            editor, creation.assignment(name, f"{container}([{made} for _ in range({many})])")
-        )
-        return f"self.{name}[dataloader_idx]"
-    if len(keys) == 1:
-        stage = stages[0] if len(stages) == 1 else ""
-        name = attribute_names.attribute_for(keys[0], stage, owner)
-        place.write(editor, creation.assignment(name, made))
-        return f"self.{name}"
-    if value.key is None:
-        raise CannotEdit(f"the keys at line {value.call.node.lineno} are not written out")
-    refused = [key for key in keys if not attribute_names.is_module_dict_key(key)]
-    if refused:
-        raise CannotEdit(
-            f'torch.nn.ModuleDict takes no key "{refused[0]}"; create one object for each key by '
-            "hand"
-        )
-    common = {attribute_names.without_stage(key) for key in keys}
-    base = common.pop() if len(common) == 1 else ""
-    name = attribute_names.attribute_for(base or "metrics_by_key", "", owner)
-    container = editor.add_import(module, "torch.nn", "ModuleDict")
-    listed = ", ".join(f'"{key}"' for key in keys)
-    inner = f"{{key: {made} for key in ({listed})}}"
-    place.write(editor, creation.assignment(name, f"{container}({inner})"))
-    key_text = " ".join(value.module.source.segment(value.key).split())
-    return f"self.{name}[{key_text}]"
 
 
 def _write_update(

@@ -399,7 +399,7 @@ class _Move:
         def make(place: Place) -> tuple[MetricObject, list[str]]:
             return MetricObject("torchmetrics.MeanMetric"), []
 
-        place, _, _ = creation.first_fitting(self.owner, make)
+        place, _ = creation.first_fitting(self.owner, make)
         lines = [creation.assignment(name, made) for name, made in self.creations]
         place.write(self.editor, [line for group in lines for line in group])
 

@@ -69,7 +69,7 @@ def _write_creation(
     def make(place: Place) -> tuple[MetricObject, list[str]]:
         return MetricObject(""), place.repeated(local.module, local.made)
 
-    place, _, arguments = creation.first_fitting(owner, make)
+    place, (_, arguments) = creation.first_fitting(owner, make)
     cls = module.source.segment(local.made.func)
     place.write(editor, creation.assignment(attribute, f"{cls}({', '.join(arguments)})"))
     return cls.rsplit(".", 1)[-1]

@@ -66,6 +66,8 @@ class StepLogging(Codemod):
             mean = finding.detail
             assert isinstance(mean, BatchMean)
             assert isinstance(finding.subject, LightningClass)
+            if finding.subject.totals_in(mean.origin.node):
+                return Blocked("")
             owner = mean.module.enclosing_class(mean.node)
             if owner is None or mean.function is None:
                 raise CannotEdit("the mean is made outside the class; move it by hand")
@@ -291,7 +293,7 @@ class _Move(HookRemoval):
             wanted = object_for(module, call, name, place.at)
             return wanted, place.arguments(wanted, module, call)
 
-        place, wanted, texts = first_fitting(self.cls, made)
+        place, (wanted, texts) = first_fitting(self.cls, made)
         self.places[call] = place
         pairs = (text.partition("=") for text in texts)
         return replace(wanted, arguments=tuple((name, text) for name, _, text in pairs))

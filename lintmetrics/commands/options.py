@@ -80,7 +80,8 @@ _OPTIONS = [
     click.option(
         "--style",
         type=click.Choice(config.STYLES),
-        help="What epoch-end hooks become: metric objects, or a list of step outputs.",
+        help="How fixes are written: with metric objects, with a list of step outputs, or with put "
+        "in place of self.log.",
     ),
     click.option(
         "--target",

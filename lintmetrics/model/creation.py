@@ -6,9 +6,10 @@ import ast
 import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode
+from lintmetrics.model import attribute_names
 from lintmetrics.model.object_equivalents import MetricObject
 from lintmetrics.model.tensors import bindings, constant
 from lintmetrics.tree import subtree
@@ -16,8 +17,10 @@ from lintmetrics.tree import subtree
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lintmetrics.model.log_calls import LogContext
     from lintmetrics.project import ClassInfo, Module
 
+_T = TypeVar("_T")
 # Lightning runs them before the first step and before the module goes to its device
 # (lightning 2.6.6, trainer.py, ``_run``).
 _LATER = ("configure_model", "setup")
@@ -185,10 +188,8 @@ def _is_certain(module: Module, statement: ast.stmt, method: FunctionNode | None
     return around is method
 
 
-def first_fitting(
-    owner: ClassInfo, make: Callable[[Place], tuple[MetricObject, list[str]]]
-) -> tuple[Place, MetricObject, list[str]]:
-    """Return the first place at which an object can be made, with the object and its arguments.
+def first_fitting(owner: ClassInfo, make: Callable[[Place], _T]) -> tuple[Place, _T]:
+    """Return the first place at which an object can be made, with what ``make`` says of it.
 
     ``__init__`` comes first; ``configure_model`` and ``setup`` follow where the class has them.
 
@@ -203,7 +204,7 @@ def first_fitting(
         try:
             _require_run(owner, name, method)
             place = Place(owner, method)
-            return (place, *make(place))
+            return place, make(place)
         except CannotEdit as error:
             # A later method that sets what is wanted says more than that __init__ does not.
             is_telling = name in _LATER and "under a condition" in str(error)
@@ -236,6 +237,73 @@ def _require_run(owner: ClassInfo, name: str, method: FunctionNode | None) -> No
 
 def _calls(method: FunctionNode, name: str) -> bool:
     return any(isinstance(node, ast.Attribute) and node.attr == name for node in subtree(method))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What objects are created for: a log call of a class.
+
+    Args:
+        owner: the class; ``module``: the file of the log call; ``line``: its line.
+        key: the expression of its key, where it is written out.
+    """
+
+    owner: ClassInfo
+    module: Module
+    key: ast.expr | None
+    line: int
+
+
+def write_objects(
+    editor: Editor,
+    subject: Subject,
+    contexts: Sequence[LogContext],
+    made: str,
+    place: Place,
+    many: int,
+) -> str:
+    """Create the object, or one for each key or dataloader; return what names it in the step.
+
+    Args:
+        contexts: the ways that lead to the log call.
+        made: the text of the constructor's call.
+        many: how many dataloaders want an object each; 0 when one serves all.
+
+    Raises:
+        CannotEdit: the keys are not known, or torch.nn.ModuleDict refuses one.
+    """
+    owner = subject.owner
+    module = owner.module
+    keys = list(dict.fromkeys(context.key for context in contexts if context.key is not None))
+    stages = list(dict.fromkeys(context.stage for context in contexts))
+    if many:
+        key = keys[0].replace("*", "") if keys else ""
+        name = attribute_names.attribute_for(key, stages[0], owner)
+        container = editor.add_import(module, "torch.nn", "ModuleList")
+        place.write(editor, assignment(name, f"{container}([{made} for _ in range({many})])"))
+        return f"self.{name}[dataloader_idx]"
+    if len(keys) == 1:
+        stage = stages[0] if len(stages) == 1 else ""
+        name = attribute_names.attribute_for(keys[0], stage, owner)
+        place.write(editor, assignment(name, made))
+        return f"self.{name}"
+    if subject.key is None:
+        raise CannotEdit(f"the keys at line {subject.line} are not written out")
+    refused = [key for key in keys if not attribute_names.is_module_dict_key(key)]
+    if refused:
+        raise CannotEdit(
+            f'torch.nn.ModuleDict takes no key "{refused[0]}"; create one object for each key by '
+            "hand"
+        )
+    common = {attribute_names.without_stage(key) for key in keys}
+    base = common.pop() if len(common) == 1 else ""
+    name = attribute_names.attribute_for(base or "metrics_by_key", "", owner)
+    container = editor.add_import(module, "torch.nn", "ModuleDict")
+    listed = ", ".join(f'"{key}"' for key in keys)
+    inner = f"{{key: {made} for key in ({listed})}}"
+    place.write(editor, assignment(name, f"{container}({inner})"))
+    key_text = " ".join(subject.module.source.segment(subject.key).split())
+    return f"self.{name}[{key_text}]"
 
 
 def assignment(name: str, made: str) -> list[str]:

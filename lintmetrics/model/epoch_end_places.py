@@ -35,6 +35,11 @@ class EpochEndPlace:
     method: FunctionNode | None
     calls_base: bool = False
 
+    @property
+    def step(self) -> str:
+        """The step that it belongs to."""
+        return next(step for step, names in _STAGES.items() if names[0] == self.name)
+
     @classmethod
     def of(cls, owner: ClassInfo, step: str) -> EpochEndPlace:
         """Return the place for a step.
@@ -79,6 +84,13 @@ class EpochEndPlace:
         if self.method is None:
             return False
         return name in self.owner.module.scope_of(self.method)
+
+    def loops_with(self, name: str) -> bool:
+        """Tell whether the hook has no local of that name but the variables of loops."""
+        if self.method is None:
+            return True
+        bound = self.owner.module.scope_of(self.method).get(name)
+        return bound is None or isinstance(bound, (ast.For, ast.AsyncFor))
 
     def resets(self, attributes: Sequence[str]) -> ast.stmt | None:
         """Return the first statement that resets one of the attributes."""

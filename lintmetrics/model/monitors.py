@@ -14,6 +14,7 @@ from lintmetrics.model import hooks
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.loaders import how_many
 from lintmetrics.model.log_calls import LogCall, LogContext
+from lintmetrics.model.put_style import is_put
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import Form, numbers
 from lintmetrics.tree import subtree
@@ -27,7 +28,7 @@ _CALLBACK = re.compile(
 )
 _PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
 _IN_BRACES = re.compile(r"\{(.*?)[:}]")
-_LOG = re.compile(r"\.log(?:_dict)?\(")
+_LOG = re.compile(r"\.(?:log|put)(?:_dict)?\(")
 # Objects with a `log` of their own that tells Lightning nothing.
 _OTHER_LOGS = re.compile(r"logg|math|np$|numpy|torch|wandb|mlflow|experiment|console|writer", re.I)
 _SUFFIX = re.compile(r"(?:_epoch|_step)?(?:/dataloader_idx_\d+)?$")
@@ -259,6 +260,9 @@ def logged_keys(project: Project) -> LoggedKeys:
 def _keys_of(module: Module, call: ast.Call) -> Iterator[str | None]:
     """Yield the keys of a log call as templates, ``None`` for one that is not known."""
     func = call.func
+    if is_put(module, call):
+        yield from _written_keys(module, call)
+        return
     if not (isinstance(func, ast.Attribute) and func.attr in ("log", "log_dict")):
         return
     if _OTHER_LOGS.search(module.source.segment(func.value)):
@@ -270,9 +274,16 @@ def _keys_of(module: Module, call: ast.Call) -> Iterator[str | None]:
     if ways:
         yield from (way.key for one in ways for way in one.contexts)
         return
-    named = next((k.value for k in call.keywords if k.arg in ("name", "dictionary")), None)
+    yield from _written_keys(module, call)
+
+
+def _written_keys(module: Module, call: ast.Call) -> Iterator[str | None]:
+    """Yield the keys that are written in a call, ``None`` for what is not known."""
+    assert isinstance(call.func, ast.Attribute)
+    names = ("name", "dictionary", "values")
+    named = next((k.value for k in call.keywords if k.arg in names), None)
     given = named or (call.args[0] if call.args else None)
-    if func.attr == "log":
+    if not call.func.attr.endswith("_dict"):
         yield _template(module, given)
     elif isinstance(given, ast.Dict):
         yield from (None if key is None else _template(module, key) for key in given.keys)

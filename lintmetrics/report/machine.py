@@ -33,6 +33,7 @@ _SEVERITY = {
     Consequence.IGNORED: "error",
     Consequence.STALE: "warning",
     Consequence.SLOW: "warning",
+    Consequence.STYLE: "warning",
 }
 
 

@@ -20,6 +20,7 @@ CONSEQUENCES = {
     Consequence.IGNORED: "it is accepted and never has an effect",
     Consequence.STALE: "it works today and is deprecated",
     Consequence.SLOW: "it costs time or memory for nothing",
+    Consequence.STYLE: "it works, and is not written in the style that was chosen",
 }
 
 _WIDEST = 140

@@ -34,7 +34,8 @@ When each way out is read:
 
 ``logger``
     Lightning's logger connector hands a dict to the loggers; with several loggers once, with none
-    all the same. Up to 1.7 before the logger's own aggregation of numbers of equal step.
+    all the same. Up to 1.7 before the logger's own aggregation of numbers of equal step. A router
+    of ``put`` hands them records; a number of a batch counts with that batch, whenever it arrives.
 ``callback``, ``progress``
     The dicts behind ``trainer.callback_metrics`` and ``trainer.progress_bar_metrics``, without the
     properties, which compute metrics when read. Moments: ``batch end`` (after Lightning's own
@@ -80,7 +81,10 @@ class _Run:
         self.epochs = 0
         self.batches = 0
         self.in_batch = False
+        self.batch_began = 0.0
         self.batch_idx = 0
+        # Lightning's number of an epoch to ours, which begins anew with each run.
+        self.epoch_index: dict[int, int] = {}
         self.dataloader_idx = 0
         self.evaluating = False
         # Old versions keep what stands there from one run to the next.
@@ -404,11 +408,13 @@ _EPOCH_ENDS = frozenset(f"on_{name}_epoch_end" for name in ("train", *_EVALUATIO
 @_guarded
 def _hook_begins(trainer: Any, name: str, args: tuple[Any, ...]) -> None:
     run = _run_of(trainer)
+    _watch_routers(trainer)
     if name in _BATCH_STARTS:
         run.batch_idx = args[1] if len(args) > 1 and isinstance(args[1], int) else 0
         run.dataloader_idx = 0
         if name == "on_train_batch_start":
             run.in_batch = True
+            run.batch_began = time.monotonic()
         elif len(args) > 2 and isinstance(args[2], int):
             run.dataloader_idx = args[2]
     elif name == "on_train_batch_end":
@@ -419,6 +425,7 @@ def _hook_begins(trainer: Any, name: str, args: tuple[Any, ...]) -> None:
         if _STATE.evidence is not None:
             _STATE.evidence.pass_ended(run, True)
         run.epochs += 1
+        run.epoch_index[int(trainer.current_epoch)] = run.epochs - 1
         run.back()
         _identify(trainer)
     elif name in _STARTS:
@@ -698,6 +705,44 @@ def _logger_called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             handing["step"] = step
         return
     _direct(metrics, step)
+
+
+def _watch_routers(trainer: Any) -> None:
+    """Have the routers of ``put`` say what they hand to loggers, with a logger or without."""
+    for callback in getattr(trainer, "callbacks", None) or ():
+        if type(callback).__name__ != "PutRouter":
+            continue
+        destinations = callback._destinations
+        if not isinstance(destinations["loggers"], functools.partial):
+            # A partial of a function that can be imported: routers travel to spawned processes.
+            destinations["loggers"] = functools.partial(_routed, destinations["loggers"])
+
+
+def _routed(original: Callable[..., Any], trainer: Any, records: Any) -> Any:
+    """Around the way of ``put`` to the loggers."""
+    _received(trainer, records)
+    _STATE.logging += 1
+    try:
+        return original(trainer, records)
+    finally:
+        _STATE.logging -= 1
+
+
+@_guarded
+def _received(trainer: Any, records: Any) -> None:
+    run = _run_of(trainer)
+    number, stage, epoch, batches = run.moment()
+    for record in records:
+        under_way = run.in_batch and record.time >= run.batch_began
+        at = (
+            number,
+            record.stage or stage,
+            run.epoch_index.get(int(record.epoch), epoch),
+            batches + (1 if under_way else 0),
+        )
+        value = _keep(record.name, record.value)
+        if value is not None:
+            _numbers("logger", at, {record.name: value}, step=_step(record.step))
 
 
 def _writer(read: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
