@@ -200,6 +200,16 @@ class Module:
                 return candidate
         return None
 
+    def enclosing_method(self, node: ast.AST) -> FunctionNode | None:
+        """Return the method of a class that a node stands in, however deep."""
+        found: FunctionNode | None = None
+        for around in self.ancestors(node):
+            if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                found = around
+            if isinstance(around, ast.ClassDef):
+                return found
+        return None
+
     def enclosing_class(self, node: ast.AST) -> ClassInfo | None:
         """Return the innermost class around a node (not the node itself)."""
         for candidate in self.ancestors(node):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
@@ -29,6 +29,7 @@ from lintmetrics.model.epoch_terms import Term
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.hook_effects import BatchMean
 from lintmetrics.model.hook_removal import HookRemoval
+from lintmetrics.model.kept_outputs import of_self
 from lintmetrics.model.object_equivalents import MetricObject, as_integers, object_for
 from lintmetrics.model.step_outputs import (
     assignments,
@@ -71,15 +72,23 @@ class StepLogging(Codemod):
             owner = mean.module.enclosing_class(mean.node)
             if owner is None or mean.function is None:
                 raise CannotEdit("the mean is made outside the class; move it by hand")
-            if mean.function.name not in STAGE_OF_HOOK:
+            method = mean.module.enclosing_method(mean.node) or mean.function
+            if method.name not in STAGE_OF_HOOK:
                 raise CannotEdit(
-                    f"{mean.function.name}() at line {mean.function.lineno} makes the mean for "
-                    "others; log the batch value in the step by hand"
+                    f"{method.name}() at line {method.lineno} makes the mean for others; log the "
+                    "batch value in the step by hand"
                 )
-            move = _Move(owner, mean.function.name)
-            if move.stage.removed == mean.function.name:
+            move = _Move(owner, method.name)
+            if move.stage.removed != method.name:
+                return move.mean(mean)
+            try:
                 return move.whole()
-            return move.mean(mean)
+            except CannotEdit as error:
+                try:
+                    # What the hook does besides stays in it.
+                    return _Move(owner, method.name).mean(mean)
+                except CannotEdit:
+                    raise error from None
         except CannotEdit as error:
             return Blocked(str(error))
 
@@ -104,14 +113,10 @@ class _Move(HookRemoval):
         if self.end.name != self.stage.removed:
             raise CannotEdit(f"{self.end.name} is not called with outputs by Lightning 2")
         self._require_alone()
-        parameters = extra_parameters(self.hook)
-        arguments = self.hook.args
-        if len(parameters) != 1 or parameters[0] in (arguments.vararg, arguments.kwarg):
-            raise CannotEdit(f"{self.end.spelled} does not take the outputs by one name")
-        name = parameters[0].arg
+        name = self._parameter()
         # What fails on one list for each dataloader ran with one dataloader.
         source = self.returned_source(item_is_flat(self.cls, self.hook, name))
-        reading = self._read(lambda e: isinstance(e, ast.Name) and e.id == name, source)
+        reading = self._read(self._is_outputs(name), source)
         self._require_no_return(reading)
         logged = [*reading.logged, *self._returned_logs(reading)]
         told = self._read_back(reading, reading.logged, reading.needing, name)
@@ -148,15 +153,12 @@ class _Move(HookRemoval):
 
     def mean(self, mean: BatchMean) -> Fix:
         """Move one mean out of a hook that stays."""
-        attribute, source = self.filled_source(mean)
+        attribute, source = self.source_of(mean)
+        if isinstance(source.statement, ast.Return):
+            # Other steps may end elsewhere, and other hooks be given what this one returns.
+            self._require_own(self.cls.subclasses)
         reading = self._read(
-            lambda e: (
-                isinstance(e, ast.Attribute)
-                and e.attr == attribute
-                and isinstance(e.value, ast.Name)
-                and e.value.id == "self"
-            ),
-            source,
+            self._is_list(attribute) if attribute else self._is_outputs(self._parameter()), source
         )
         chosen = [
             (statement, [item for item in reading.logged if item.call in subtree(statement)])
@@ -203,8 +205,10 @@ class _Move(HookRemoval):
         rest = _alive([s for s in left if s not in reading.cleared], reading)
         if all(s in reading.guards for s in rest):
             rest = []
+        if not attribute and (not rest or self.told):
+            raise CannotEdit(f"{self.end.spelled} is not called with outputs by Lightning 2")
         done = [s for s in self.hook.body if s not in rest and not is_docstring(s)]
-        emptied = self.emptied(attribute, source, done)
+        emptied = self.emptied(attribute, source, done) if attribute else None
         self.hook_goes = not rest and emptied is not None
         self.list_goes = emptied is not None
         for _, items in chosen:
@@ -241,15 +245,35 @@ class _Move(HookRemoval):
 
     # What must hold ---------------------------------------------------------------------------
 
+    def _parameter(self) -> str:
+        """Return the name by which the hook takes the outputs."""
+        parameters = extra_parameters(self.hook)
+        arguments = self.hook.args
+        if len(parameters) != 1 or parameters[0] in (arguments.vararg, arguments.kwarg):
+            raise CannotEdit(f"{self.end.spelled} does not take the outputs by one name")
+        return parameters[0].arg
+
+    @staticmethod
+    def _is_outputs(name: str) -> Callable[[ast.expr], bool]:
+        return lambda e: isinstance(e, ast.Name) and e.id == name
+
+    @staticmethod
+    def _is_list(attribute: str) -> Callable[[ast.expr], bool]:
+        return lambda e: of_self(e) == attribute
+
     def _require_alone(self) -> None:
         """Raise where other classes or methods have a part in the hook or the step."""
-        where = self.end.spelled
         if inherited(self.cls, self.end.name) or inherited(self.cls, self.stage.hook):
             raise CannotEdit(f"a base class of {self.cls.node.name} has an epoch end of its own")
+        self._require_own(family(self.cls))
+
+    def _require_own(self, others: Iterable[ClassInfo]) -> None:
+        """Raise where other classes or methods have a part in the hook or the step."""
+        where = self.end.spelled
         project = self.module.project
         relatives = family(self.cls)
         for name in (self.end.name, self.stage.step):
-            for found in relatives:
+            for found in others:
                 if found is not self.cls and name in found.namespace:
                     raise CannotEdit(
                         f"{found.node.name}.{name} has a part in what {where} is given"
@@ -378,17 +402,18 @@ class _Move(HookRemoval):
             or item is None
             or item.call is None
             or not isinstance(item.key, ast.Constant)
-            or not isinstance(term.node, ast.Call)
+            or term.node is None
+            or not isinstance(made := term.made or term.node, ast.Call)
             or term.node not in subtree(makers[0])
             or dataloader_parameter(self.step_function(True))
             or references(self.module.project, self.end.name)
             or [n for n in subtree(self.hook) if _binds(n, name)] != [makers[0].targets[0]]
         ):
             return None
-        called = self.module.qualified(term.node.func) or ""
-        inner = term.node.func.value if isinstance(term.node.func, ast.Attribute) else None
-        made = self.module.qualified(inner.func) if isinstance(inner, ast.Call) else None
-        if not called.startswith(("torch.", "numpy.")) and not (made or "").startswith("torch."):
+        called = self.module.qualified(made.func) or ""
+        inner = made.func.value if isinstance(made.func, ast.Attribute) else None
+        joined = self.module.qualified(inner.func) if isinstance(inner, ast.Call) else None
+        if not called.startswith(("torch.", "numpy.")) and not (joined or "").startswith("torch."):
             return None
         if makers[0] not in self.told:
             self.told.append(makers[0])
@@ -440,10 +465,11 @@ class _Move(HookRemoval):
         ]
 
     def _is_of(self, term: Term, mean: BatchMean) -> bool:
-        if term.node is None:
+        made = term.made or term.node
+        if made is None:
             return False
         # `total /= n` is a mean that stands in the tree as a statement.
-        return term.node is self.module.parent(mean.node) or mean.node in subtree(term.node)
+        return made is self.module.parent(mean.node) or mean.node in subtree(made)
 
     # Writing ----------------------------------------------------------------------------------
 

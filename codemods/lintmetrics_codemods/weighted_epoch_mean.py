@@ -73,7 +73,7 @@ class _Weighing:
         self.model = model
         module = mean.origin.module
         owner = module.enclosing_class(mean.origin.node)
-        method = _method(module, mean.origin.node)
+        method = module.enclosing_method(mean.origin.node)
         if owner is None or method is None:
             raise CannotEdit("the mean is made outside the class; weigh it there by hand")
         self.module: Module = module
@@ -88,7 +88,7 @@ class _Weighing:
         wanted = {
             id(other.origin.node): other.origin.node
             for other in LightningClass.of(owner).batch_means + model.batch_means
-            if other.is_of_batch_values and _method(module, other.origin.node) is method
+            if other.is_of_batch_values and module.enclosing_method(other.origin.node) is method
         }
         self._require_batch_values(mean.origin.node, shape)
         shapes = [
@@ -537,17 +537,6 @@ def _add_entry(editor: Editor, module: Module, node: ast.Dict, entry: str) -> No
         return
     separator = f",{newline}{head}" if not head.strip() else ", "
     editor.replace_range(module, start, start, entry + separator)
-
-
-def _method(module: Module, node: ast.AST) -> FunctionNode | None:
-    """Return the method of a class that a node stands in, lambdas and closures left aside."""
-    found: FunctionNode | None = None
-    for around in module.ancestors(node):
-        if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            found = around
-        if isinstance(around, ast.ClassDef):
-            return found
-    return None
 
 
 def _is_tight(node: ast.expr) -> bool:

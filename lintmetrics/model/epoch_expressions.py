@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lintmetrics.edits import CannotEdit, is_docstring
 from lintmetrics.model.epoch_terms import OUTPUTS, Column, Path, Term
@@ -65,6 +66,20 @@ _STACK = frozenset(["stack", "tensor", "as_tensor", "array", "asarray", "FloatTe
 _ARRAYS = ("torch.", "numpy.")
 
 
+@dataclass(frozen=True)
+class Closure:
+    """A function of one expression that a body defines.
+
+    Args:
+        parameters: its parameters; ``value``: what it returns.
+        gathers: whether it reads the outputs, or a term, by itself.
+    """
+
+    parameters: tuple[str, ...]
+    value: ast.expr
+    gathers: bool
+
+
 class Expressions:
     """Reads expressions of one body.
 
@@ -94,12 +109,16 @@ class Expressions:
         self._keys = keys
         self._constants: dict[str, str] = {}
         self._names: dict[str, Term] = {}
+        self._closures: dict[str, Closure] = {}
         self._reason = ""
 
     def mentions(self, node: ast.AST) -> bool:
         """Tell whether something reads the outputs, or a term made of them."""
         for inner in subtree(node):
             if isinstance(inner, ast.Name) and inner.id in self._names:
+                return True
+            closure = self._closures.get(inner.id) if isinstance(inner, ast.Name) else None
+            if closure is not None and closure.gathers:
                 return True
             if isinstance(inner, ast.expr) and self._is_outputs(inner):
                 return True
@@ -289,6 +308,8 @@ class Expressions:
             owner = self.term(func.value)
             if owner is not None:
                 return self._method(node, func, owner)
+        if isinstance(func, ast.Name) and func.id in self._closures:
+            return self._closed(node, self._closures[func.id])
         name = self._module.qualified(func) or (func.id if isinstance(func, ast.Name) else "")
         first = self.term(node.args[0]) if node.args else None
         short = name.rsplit(".", 1)[-1]
@@ -343,6 +364,33 @@ class Expressions:
         if found is None or found.kind != "mean":
             return None
         return replace(found, node=node)
+
+    def _closed(self, node: ast.Call, closure: Closure) -> Term | None:
+        """Return what a closure of the body makes of the outputs."""
+        if node.keywords or len(node.args) != len(closure.parameters):
+            return None
+        names, constants = dict(self._names), dict(self._constants)
+        bound = zip(closure.parameters, node.args, strict=True)
+        given = [(name, self.term(value), self._text_of(value)) for name, value in bound]
+        try:
+            for name, term, text in given:
+                self._names.pop(name, None)
+                self._constants.pop(name, None)
+                if term is not None:
+                    self._names[name] = term
+                elif text is not None:
+                    self._constants[name] = text
+                else:
+                    return None
+            found = self.term(closure.value)
+        finally:
+            self._names, self._constants = names, constants
+        if found is None or found.kind != "mean" or found.node is None:
+            return None
+        spelled = " ".join(piece for piece in found.column.pieces if isinstance(piece, str))
+        if any(re.search(rf"\b{name}\b", spelled) for name in closure.parameters):
+            return None  # The step has no such name.
+        return replace(found, node=node, made=found.made or found.node)
 
     def _mean(self, term: Term, node: ast.expr, by: str) -> Term | None:
         by = term.by if term.kind == "stacked" and by != "first" else by

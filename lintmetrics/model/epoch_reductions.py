@@ -10,7 +10,7 @@ import ast
 from dataclasses import dataclass, field, replace
 
 from lintmetrics.edits import FunctionNode, is_docstring
-from lintmetrics.model.epoch_expressions import Expressions, names_in
+from lintmetrics.model.epoch_expressions import Closure, Expressions, names_in
 from lintmetrics.model.epoch_terms import OUTPUTS, Column, Path, Term
 from lintmetrics.tree import subtree
 
@@ -64,23 +64,32 @@ class Reader(Expressions):
 
     _function: FunctionNode
     _begun: dict[str, tuple[str, ast.stmt]]
+    _defined: list[tuple[ast.stmt, str]]
 
     def read(self, function: FunctionNode) -> Reading:
         """Read all statements of a hook."""
         self._function = function
         self._begun = {}
+        self._defined = []
         found = Reading()
         for statement in function.body:
             if is_docstring(statement) or isinstance(statement, ast.Pass):
                 continue
             self._reason = ""
             self._statement(statement, found)
+        for statement, name in self._defined:
+            # One that nothing asks any more goes with what asked it.
+            if not any(name in names_in(other) for other in found.kept if other is not statement):
+                found.kept.remove(statement)
+                found.pure.append((statement, name))
         found.terms = self._names
         return found
 
     # Statements -----------------------------------------------------------------------------------
 
     def _statement(self, node: ast.stmt, found: Reading) -> None:
+        if node in self._function.body and self._define(node, found):
+            return
         target = _single_target(node)
         value = getattr(node, "value", None)
         if target is not None and isinstance(value, ast.expr):
@@ -134,6 +143,44 @@ class Reader(Expressions):
         if self.mentions(node):
             found.needing.append(node)
             found.reasons.append(self._reason or self._describe(node))
+
+    def _define(self, node: ast.stmt, found: Reading) -> bool:
+        """Read a closure of one expression."""
+        name, arguments, value = "", None, None
+        target = _single_target(node)
+        made = getattr(node, "value", None)
+        if isinstance(target, ast.Name) and isinstance(made, ast.Lambda):
+            name, arguments, value = target.id, made.args, made.body
+        elif isinstance(node, ast.FunctionDef) and not node.decorator_list:
+            body = [s for s in node.body if not is_docstring(s)]
+            last = body[0] if len(body) == 1 else None
+            if isinstance(last, ast.Return) and last.value is not None:
+                name, arguments, value = node.name, node.args, last.value
+        if arguments is None or value is None or self._is_bound_again(name, node):
+            return False
+        plain = arguments.posonlyargs or arguments.kwonlyargs or arguments.defaults
+        if plain or arguments.vararg or arguments.kwarg:
+            return False
+        gathers = self.mentions(value)
+        parameters = tuple(argument.arg for argument in arguments.args)
+        self._closures[name] = Closure(parameters, value, gathers)
+        if gathers:
+            found.pure.append((node, name))
+        else:
+            found.kept.append(node)
+            self._defined.append((node, name))
+        return True
+
+    def _is_bound_again(self, name: str, definition: ast.stmt) -> bool:
+        """Tell whether a name is bound by more than its definition."""
+        bound = [
+            node
+            for node in subtree(self._function)
+            if (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store))
+            or (isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name)
+            or (isinstance(node, ast.arg) and node.arg == name)
+        ]
+        return len(bound) != 1
 
     def _guards(self, node: ast.If) -> bool:
         """Tell whether a statement returns nothing when there are no outputs."""

@@ -46,6 +46,7 @@ class Term:
         by: what joins the values of the batches, for ``stacked`` and ``mean``: the function's
             name, ``sum`` for the operator, ``cat``, or ``first`` for a mean over the first
             dimension only, which leaves the others as they are.
+        node: what makes it; ``made``: the mean itself, where a closure makes it for ``node``.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Term:
     node: ast.AST | None = None
     held: str = ""
     by: str = ""
+    made: ast.AST | None = None
 
     def having(self, kind: str) -> Term:
         """Return the same column as another kind."""

@@ -21,6 +21,7 @@ from lintmetrics.model.epoch_hooks import (
     is_generator,
     returns,
 )
+from lintmetrics.model.filled_lists import aliases, copied, fills
 from lintmetrics.model.kept_outputs import of_self
 from lintmetrics.project import ClassInfo, FunctionInfo, Module
 from lintmetrics.tree import subtree
@@ -210,7 +211,7 @@ class OutputDicts:
                 if (own or above) and around is not None and around not in related:
                     continue
                 call = module.parent(node)
-                method = _method_around(module, node)
+                method = module.enclosing_method(node)
                 if (
                     not (own or above)
                     or around is None
@@ -286,9 +287,9 @@ class OutputDicts:
                 # What begins empty is filled: the hook asks each output for its key.
                 self._value(cls, info, one, is_named=True)
             return
-        copied = _copied(value)
-        if copied is not None:
-            self._value(cls, info, copied)
+        copy = copied(value)
+        if copy is not None:
+            self._value(cls, info, copy)
             return
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
             called = self._callee(cls, owner, value.func)
@@ -325,9 +326,9 @@ class OutputDicts:
                 own = cls.lookup(name)
                 if own is None or (own.node is not method and not calls_super(own.node, name)):
                     continue
-                aliases = _aliases(method, attribute)
+                names = aliases(method, attribute)
                 for call in subtree(method):
-                    if not _fills(call, attribute, aliases):
+                    if not fills(call, attribute, names):
                         continue
                     assert isinstance(call, ast.Call)
                     found = True
@@ -363,7 +364,7 @@ class OutputDicts:
                 if around not in ours:
                     continue
                 assert around is not None
-                method = _method_around(module, node)
+                method = module.enclosing_method(node)
                 if method is None:
                     raise CannotEdit(f"{attribute} is used outside a method")
                 if isinstance(node.ctx, ast.Load):
@@ -554,7 +555,7 @@ class OutputDicts:
         attribute = of_self(receiver)
         if isinstance(receiver, ast.Name):
             # A list that is looked at already, under another name.
-            return any(receiver.id in _aliases(function, name) for name in self._lists)
+            return any(receiver.id in aliases(function, name) for name in self._lists)
         if attribute is None:
             return False
         key = ("kept", 0, attribute)
@@ -569,7 +570,7 @@ class OutputDicts:
         if key in self._asked:
             return
         self._asked.add(key)
-        if _method_around(cls.module, node) is not function:
+        if cls.module.enclosing_method(node) is not function:
             raise CannotEdit(f"the outputs are returned by a function inside {function.name}")
         for stage in STAGES:
             if function.name == stage.step:
@@ -589,41 +590,12 @@ class OutputDicts:
                     self._parameter_of(cls, stage.batch_end, 2)
 
 
-def _copied(value: ast.expr) -> ast.expr | None:
-    """Return the dict that a comprehension copies key by key, a number beside the tensors too.
-
-    That is ``{k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in made.items()}``.
-    """
-    if not isinstance(value, ast.DictComp) or len(value.generators) != 1:
-        return None
-    loop = value.generators[0]
-    key, item = value.key, value.value
-    if isinstance(item, ast.IfExp):
-        asked = item.test
-        if not (isinstance(asked, ast.Call) and _name_of(asked.func) == "isinstance"):
-            return None
-        if ast.unparse(asked.args[-1]).rsplit(".", 1)[-1] != "Tensor":
-            return None
-        item = item.orelse
-    if (
-        loop.ifs
-        or not isinstance(loop.target, ast.Tuple)
-        or [ast.unparse(e) for e in loop.target.elts] != [ast.unparse(key), ast.unparse(item)]
-        or not isinstance(loop.iter, ast.Call)
-        or not isinstance(loop.iter.func, ast.Attribute)
-        or loop.iter.func.attr != "items"
-        or loop.iter.args
-    ):
-        return None
-    return loop.iter.func.value
-
-
 def _copy_around(module: Module, items: ast.Attribute) -> ast.DictComp | None:
     """Return the comprehension that copies a dict, of whose items it is asked."""
     around: ast.AST | None = items
     for _ in range(3):  # The call, the loop, the comprehension.
         around = module.parent(around) if around is not None else None
-    if isinstance(around, ast.DictComp) and _copied(around) is items.value:
+    if isinstance(around, ast.DictComp) and copied(around) is items.value:
         return around
     return None
 
@@ -670,37 +642,6 @@ def _running(classes: list[ClassInfo]) -> list[ClassInfo]:
     )
 
 
-def _fills(node: ast.AST, attribute: str, aliases: frozenset[str] = frozenset()) -> bool:
-    """Tell whether a call puts one thing into a list of the object, or a list in that."""
-    if not (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "append"
-        and len(node.args) == 1
-    ):
-        return False
-    receiver = node.func.value
-    while isinstance(receiver, ast.Subscript):
-        receiver = receiver.value
-    if isinstance(receiver, ast.Name):
-        return receiver.id in aliases
-    return of_self(receiver) == attribute
-
-
-def _aliases(method: FunctionNode, attribute: str) -> frozenset[str]:
-    """Return the names that a method has for a list of the object, or for the lists in it."""
-    found: set[str] = set()
-    for node in subtree(method):
-        if not (isinstance(node, ast.Assign) and len(node.targets) == 1):
-            continue
-        target, value = node.targets[0], node.value
-        while isinstance(value, ast.Subscript):
-            value = value.value
-        if isinstance(target, ast.Name) and of_self(value) == attribute:
-            found.add(target.id)
-    return frozenset(found)
-
-
 def _is_empty(value: ast.expr) -> bool:
     """Tell whether an expression makes a list without outputs in it, or lists of such lists."""
     if isinstance(value, ast.List):
@@ -731,17 +672,6 @@ def _is_none(value: ast.expr | None) -> bool:
 
 def _name_of(func: ast.expr) -> str:
     return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-
-
-def _method_around(module: Module, node: ast.AST) -> FunctionNode | None:
-    """Return the method of a class that a node stands in, however deep."""
-    found: FunctionNode | None = None
-    for around in module.ancestors(node):
-        if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            found = around
-        if isinstance(around, ast.ClassDef):
-            return found
-    return None
 
 
 def _argument(call: ast.Call, function: FunctionNode, name: str) -> ast.expr | None:

@@ -13,11 +13,13 @@ from lintmetrics.model.epoch_hooks import (
     TRAINING,
     Stage,
     extra_parameters,
+    family,
     is_generator,
     own_epoch_end,
     returns,
 )
 from lintmetrics.model.epoch_terms import Column, Path
+from lintmetrics.model.filled_lists import aliases, collected_behind, fills
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.hook_effects import BatchMean
 from lintmetrics.model.step_outputs import (
@@ -97,6 +99,36 @@ class StepSide:
         if may_be_none(self.cls, step, value):
             raise CannotEdit(f"{self.stage.step} may return None, which was left out")
         return StepSource(step, found[0], value)
+
+    def source_of(self, mean: BatchMean) -> tuple[str, StepSource]:
+        """Return the list that a mean is made of, and where the step gives it an output.
+
+        The list is empty for a hook that Lightning 1 handed the outputs.
+        """
+        if self.end.name == self.stage.removed:
+            return "", self._given_source(mean)
+        behind = self._lists_of(mean.node, collected_behind(self.cls, self.stage))
+        if len(behind) != 1:
+            return self.filled_source(mean)
+        attribute = behind.pop()
+        for cls in family(self.cls):
+            for method in cls.methods.values():
+                if method.name != self.stage.batch_end and any(
+                    fills(node, attribute, aliases(method, attribute)) for node in subtree(method)
+                ):
+                    raise CannotEdit(f"self.{attribute} is also filled in {method.name}")
+        return attribute, self._given_source(mean)
+
+    def _given_source(self, mean: BatchMean) -> StepSource:
+        """Return the end of the step whose whole output comes to the hook."""
+        # A list for each dataloader has no keys.
+        is_keyed = any(
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Constant)
+            and isinstance(node.slice.value, str)
+            for node in subtree(mean.origin.node)
+        )
+        return self.returned_source(is_keyed)
 
     def filled_source(self, mean: BatchMean) -> tuple[str, StepSource]:
         """Return the list that a mean is made of, and the statement that fills it."""
