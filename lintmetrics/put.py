@@ -303,7 +303,15 @@ def _metrics_of(module: torch.nn.Module) -> dict[str, Any]:
     kind = getattr(library, "Metric", None)
     if kind is None:
         return {}
-    return {path: item for path, item in module.named_modules() if isinstance(item, kind)}
+    collection = getattr(library, "MetricCollection", ())
+    found = {}
+    for path, item in module.named_modules():
+        if isinstance(item, kind):
+            found[path] = item
+        elif isinstance(item, collection):
+            # Of metrics with the same states only one is updated; this hands them to the others.
+            list(item.values())
+    return found
 
 
 def _copied(value: Any) -> Any:
@@ -614,7 +622,8 @@ class PutRouter(_Callback):  # type: ignore[misc]
         every = self.log_every_n_steps
         every = trainer.log_every_n_steps if every is None else every
         step = getattr(loop, "_batches_that_stepped", trainer.global_step) + 1
-        if pl_module.automatic_optimization and loop._should_accumulate():
+        accumulates = getattr(loop, "_should_accumulate", bool)
+        if pl_module.automatic_optimization and accumulates():
             self._batch = "accumulating"
         elif trainer.fast_dev_run or (every and step % every == 0):
             self._batch = "sampled"

@@ -1151,6 +1151,37 @@ def test_without_the_router_state_such_a_run_would_be_wrong(tmp_path: Path) -> N
     assert _values(logger)["mean"] == [5.5]
 
 
+def test_metrics_that_share_their_states_are_all_resumed(tmp_path: Path) -> None:
+    class Grouped(Net):
+        """A collection in which TorchMetrics updates one metric for all."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            kinds = ("BinaryPrecision", "BinaryRecall", "BinarySpecificity")
+            self.all = torchmetrics.MetricCollection(
+                [getattr(torchmetrics.classification, kind)() for kind in kinds]
+            )
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            self.all.update(torch.tensor([1, 0, 1]), torch.tensor([1, int(batch), 0]) % 2)
+            return self.weight.sum() * batch.mean()
+
+        def on_train_epoch_end(self) -> None:
+            self.put_dict(self.all.compute())
+            self.all.reset()
+
+    saving = ModelCheckpoint(tmp_path, every_n_train_steps=4, save_top_k=-1, filename="{step}")
+    whole, resumed = Written(), Written()
+    made = trainer(saving, PutRouter(), logger=whole, max_epochs=2, enable_checkpointing=True)
+    made.fit(Grouped(), Resumable())
+    made = trainer(PutRouter(), logger=resumed, max_epochs=2)
+    made.fit(Grouped(), Resumable(), ckpt_path=tmp_path / "step=4.ckpt")
+    assert _values(resumed) == _values(whole)
+    # Six positives of which three are found false: six true, six false; three odd ones missed.
+    assert _values(whole)["BinaryPrecision"] == [0.5, 0.5]
+    assert _values(whole)["BinaryRecall"] == pytest.approx([6 / 9, 6 / 9])
+
+
 def test_the_router_state_is_plain_and_loads_as_weights_only(tmp_path: Path) -> None:
     saved, _ = _saved_in_the_middle(tmp_path)
     state = torch.load(saved, weights_only=False)["callbacks"]["PutRouter"]
@@ -1234,3 +1265,17 @@ def test_a_compiled_module_puts() -> None:
     model = Net(training_step=lambda self, batch, loss: self.put("a", batch))
     fit(torch.compile(model, backend="eager"), PutRouter(), logger=logger)
     assert [value for _, value in logger.of("a")] == [1, 2, 3, 4]
+
+
+def test_a_module_that_has_put_can_be_scripted() -> None:
+    class Forward(Net):
+        def forward(self, value: torch.Tensor) -> torch.Tensor:
+            return value * self.weight
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            self.put("a", 1.0)
+
+    model = Forward()
+    fit(model, PutRouter())
+    value = torch.ones(1)
+    assert torch.equal(torch.jit.trace(model, value)(value), model(value))
