@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from lintmetrics import facts
 from lintmetrics.facts import Move, ShiftedArgument, Signature
+from lintmetrics.kept_answers import kept
 from lintmetrics.model.tensors import constant
 from lintmetrics.model.torchmetrics_versions import is_past, move_of
 from lintmetrics.project import Module
@@ -260,20 +261,19 @@ def _tests_a_version(module: Module, test: ast.expr, depth: int = 0) -> bool:
     return False
 
 
+@kept
 def _flags(module: Module) -> dict[str, ast.expr]:
     """Return what a file gives the names that it assigns at its top."""
-    known: dict[str, ast.expr] | None = module.__dict__.get("_lm_flags")
-    if known is None:
-        known = module.__dict__["_lm_flags"] = {
-            target.id: statement.value
-            for statement in module.tree.body
-            if isinstance(statement, ast.Assign)
-            for target in statement.targets
-            if isinstance(target, ast.Name)
-        }
-    return known
+    return {
+        target.id: statement.value
+        for statement in module.tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
 
 
+@kept
 def _left_by_version(
     module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef
 ) -> int | None:

@@ -334,20 +334,28 @@ _Calls = list[tuple[LogCall, LogContext]]
 
 def _calls_of(monitor: Monitor, key: str) -> _Calls:
     """Return the calls that log a key which is spelled, with the ways that lead to them."""
-    project = monitor.module.project
-    known: dict[str, _Calls] = project.__dict__.setdefault("_lm_calls_of_keys", {})
-    if key not in known:
-        quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
-        known[key] = [
-            (call, way)
-            for module in project.mentioning(quoted)
-            for cls in module.classes
-            if cls.is_lightning or cls.is_kind("Callback")
-            for call in LightningClass.of(cls).log_calls
-            for way in call.contexts
-            if way.key == key
-        ]
-    return known[key]
+    return _calls_in_project(monitor.module.project, key)
+
+
+@kept
+def _calls_in_project(project: Project, key: str) -> _Calls:
+    quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
+    return [
+        found for module in project.mentioning(quoted) for found in _calls_in(module).get(key, ())
+    ]
+
+
+@kept
+def _calls_in(module: Module) -> dict[str, _Calls]:
+    """Return the calls of a file that log each key, with the ways that lead to them."""
+    found: dict[str, _Calls] = {}
+    for cls in module.classes:
+        if cls.is_lightning or cls.is_kind("Callback"):
+            for call in LightningClass.of(cls).log_calls:
+                for way in call.contexts:
+                    if way.key is not None:
+                        found.setdefault(way.key, []).append((call, way))
+    return found
 
 
 @dataclass(frozen=True)
