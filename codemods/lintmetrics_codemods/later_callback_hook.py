@@ -7,6 +7,7 @@ import ast
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import Editor, FunctionNode
+from lintmetrics.model.attribute_reads import EarlyAttribute
 from lintmetrics.model.callback_reads import EarlyRead
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
@@ -15,7 +16,7 @@ from lintmetrics.tree import subtree
 class LaterCallbackHook(Codemod):
     """The hook behind the one that comes too early."""
 
-    codes = ("LM207",)
+    codes = ("LM207", "LM216")
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan the new name, where nothing else has it."""
@@ -23,9 +24,13 @@ class LaterCallbackHook(Codemod):
         assert isinstance(read, EarlyRead)
         cls, where = read.cls, f"{read.module.source.path}:{read.function.lineno}"
         if read.later is None:
+            if isinstance(read, EarlyAttribute):
+                return Blocked(
+                    f"no hook of a callback runs behind {read.logged_by} before the next one begins"
+                )
             return Blocked(
                 "no hook of a callback runs behind the module's on_train_epoch_end; log "
-                f'"{read.key}" in a step or read it in on_train_epoch_start of the next epoch'
+                f"{read.shown} in a step or read it in on_train_epoch_start of the next epoch"
             )
         logged = _log_call(read.function)
         if logged is not None:
@@ -42,12 +47,14 @@ class LaterCallbackHook(Codemod):
                 return Blocked(f"{relative.node.name} has the hook at {where} too; rename both")
         editor = Editor()
         editor.rename_function(read.module, read.function, read.later)
-        return Fix(
-            Relation.CORRECTS,
-            f'{read.later} reads "{read.key}" of this epoch, where {read.name} read that of the '
-            "epoch before",
-            editor.edits,
-        )
+        if isinstance(read, EarlyAttribute):
+            what = f"{read.later} runs behind {read.logged_by}, where {read.name} runs before it"
+        else:
+            what = (
+                f"{read.later} reads {read.shown} of this epoch, where {read.name} read that of "
+                "the epoch before"
+            )
+        return Fix(Relation.CORRECTS, what, editor.edits)
 
 
 def _log_call(function: FunctionNode) -> ast.Call | None:

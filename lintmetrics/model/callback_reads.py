@@ -29,6 +29,11 @@ class EarlyRead(HookMethod):
     logged_by: str
 
     @property
+    def shown(self) -> str:
+        """How a message names what is read."""
+        return f'"{self.key}"'
+
+    @property
     def later(self) -> str | None:
         """The next hook that a callback has, which sees the number; none behind training."""
         return None if self.stage.loop == "train" else f"on_{self.stage.loop}_end"

@@ -24,6 +24,7 @@ _TESTS = re.compile(r"(?:tests?|conftest\.py|test_\w+\.py)$")
 _RANK = re.compile(
     r"\b(?:is_global_zero|global_rank|local_rank|is_rank_zero|get_rank|global_zero)\b"
 )
+_FIRST = re.compile(r"(?:global_rank|\brank|get_rank\(\))$")
 _GATHERED = re.compile(
     r"all_?gather|all_?reduce|\.reduce\(|reduce_(?:mean|tensor|dict)|gather_|sync_(?:ddp|tensor)"
     r"|\bdist\.|torch\.distributed|\bxm\."
@@ -48,6 +49,17 @@ def gathers(cls: ClassInfo) -> bool:
         _GATHERED.search(other.module.source.segment(other.node)) is not None
         for other in (cls, *cls.mro())
     )
+
+
+def is_of_first(test: ast.expr) -> bool:
+    """Tell whether a condition lets the first process alone pass."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(is_of_first(value) for value in test.values)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+        sides = (test.left, test.comparators[0])
+        zero = any(isinstance(side, ast.Constant) and side.value == 0 for side in sides)
+        return zero and any(_FIRST.search(ast.unparse(side)) is not None for side in sides)
+    return isinstance(test, ast.Attribute) and test.attr == "is_global_zero"
 
 
 def asks_rank(node: ast.expr) -> bool:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lintmetrics.kept_answers import kept
-from lintmetrics.model import hooks
+from lintmetrics.model import devices, hooks
 from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.frames import Condition
 from lintmetrics.model.loaders import how_many
 from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.put_style import is_put
 from lintmetrics.model.tensors import bindings
-from lintmetrics.model.values import Form, numbers
+from lintmetrics.model.values import Form, Metric, numbers, options
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
@@ -441,3 +442,45 @@ def is_last_batch(way: LogContext) -> bool:
         and way.on_step is True
         and way.on_epoch is False
     )
+
+
+def of_one_process(monitor: Monitor) -> str:
+    """Tell what the processes know of a key that none of them logs for all.
+
+    Returns:
+        ``"alone"`` where the first process is the only one that logs it, ``"each"`` where all of
+        them do and none is told of the others, else ``""``.
+    """
+    found = _calls_of(monitor, monitor.key)
+    kinds = {_processes(call, way) for call, way in found}
+    if len(kinds) != 1 or "" in kinds or _is_logged_elsewhere(monitor, {monitor.key}, found):
+        return ""
+    return kinds.pop()
+
+
+def _processes(call: LogCall, way: LogContext) -> str:
+    """Tell which processes come to a log call, and whether they know of each other."""
+    decorators = call.function.decorator_list if call.function is not None else []
+    if any(ast.unparse(node).endswith("rank_zero_only") for node in decorators):
+        return "alone"
+    if any(devices.is_of_first(test.node) and _is_body_of(call, test) for test in way.tests):
+        return "alone"
+    given = call.argument("rank_zero_only")
+    is_said = isinstance(given, ast.Constant) and given.value is True
+    if any(devices.asks_rank(test.node) for test in way.tests):
+        return ""
+    # An object gathers by itself, whatever it is told.
+    held = any(isinstance(value, Metric) for value in options(way.value))
+    computed = any(origin.kind == "compute" for n in numbers(way.value) for origin in n.origins)
+    return "each" if is_said and not held and not computed else ""
+
+
+def _is_body_of(call: LogCall, test: Condition) -> bool:
+    """Tell whether a log call is reached where a condition holds, and not where it fails."""
+    branch = test.module.parent(test.node)
+    if not isinstance(branch, ast.If) or not branch.orelse:
+        return isinstance(branch, ast.If)
+    if test.module is not call.module:
+        return False
+    around = set(test.module.ancestors(call.node))
+    return any(statement in around for statement in branch.body)

@@ -1,0 +1,180 @@
+"""Attributes of a module that a callback uses in a hook that runs before the module's own.
+
+Lightning 2 calls a hook of the callbacks first and that of the module behind it (each hook run on
+lightning 2.6.6).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lintmetrics.edits import FunctionNode
+from lintmetrics.kept_answers import kept
+from lintmetrics.model.callback_reads import EarlyRead
+from lintmetrics.model.epoch_hooks import STAGES, Stage
+from lintmetrics.model.lightning_objects import kind_of
+from lintmetrics.project import ClassInfo, Project
+from lintmetrics.tree import own_nodes, subtree
+
+_STAGE = {name: stage for stage in STAGES for name in (stage.hook, stage.removed, stage.batch_end)}
+_HOOKS = re.compile(r"def\s+on_(?:train|validation|test)_(?:epoch|batch)_end\b")
+_MODULE_HOOKS = re.compile(rf"def\s+(?:{'|'.join(sorted(_STAGE))})\b")
+# What these set stands until the loop comes to it.
+_MADE_BEFORE = re.compile(r"__init__$|setup$|configure_|on_\w+_start$")
+_EMPTY = frozenset(
+    ("list", "dict", "set", "tuple", "defaultdict", "deque", "Counter", "zeros", "empty", "full")
+)
+_EMPTIES = ("clear", "reset")
+
+
+@dataclass(frozen=True)
+class EarlyAttribute(EarlyRead):
+    """An attribute that a callback uses in a hook, and the module's hook behind it.
+
+    ``is_emptied`` where the callback empties what the module's hook reads; else the callback reads
+    what the module's hook sets.
+    """
+
+    is_emptied: bool = False
+
+    @property
+    def later(self) -> str | None:
+        """The next hook of a callback, which runs behind the module's; none in an epoch."""
+        return super().later if self.name == self.stage.hook else None
+
+    @property
+    def shown(self) -> str:
+        """How a message names it."""
+        return f"pl_module.{self.key}"
+
+
+def early_attributes(cls: ClassInfo) -> Iterator[EarlyAttribute]:
+    """Yield the first attribute that each hook of a callback uses too early."""
+    if not _HOOKS.search(cls.module.source.code) or not cls.is_kind("Callback"):
+        return
+    if cls.is_lightning:
+        return
+    for stage in STAGES:
+        for name in (stage.hook, stage.batch_end):
+            function = cls.methods.get(name)
+            if function is not None:
+                yield from _of_hook(cls, function, stage)
+
+
+def _of_hook(cls: ClassInfo, function: FunctionNode, stage: Stage) -> Iterator[EarlyAttribute]:
+    written, read = _tables(cls.module.project)
+    uses = [
+        node
+        for node in own_nodes(function)
+        if isinstance(node, ast.Attribute) and _is_of_module(cls, function, node)
+    ]
+    stored = {node.attr for node in uses if isinstance(node.ctx, ast.Store)}
+    for node in uses:
+        place = (function.name, node.attr)
+        emptied = _is_emptied(cls, node)
+        if emptied and place in read:
+            yield EarlyAttribute(cls, function, stage, node, node.attr, read[place], True)
+            return
+        is_read = isinstance(node.ctx, ast.Load) and not emptied and node.attr not in stored
+        if is_read and place in written:
+            yield EarlyAttribute(cls, function, stage, node, node.attr, written[place])
+            return
+
+
+def _is_of_module(cls: ClassInfo, function: FunctionNode, node: ast.Attribute) -> bool:
+    """Tell whether an attribute is that of the module which a hook of a callback is given."""
+    value, arguments = node.value, [*function.args.posonlyargs, *function.args.args]
+    if isinstance(value, ast.Name):
+        return (
+            len(arguments) > 2 and value.id == arguments[2].arg and not _is_of_another(cls, value)
+        )
+    return (
+        isinstance(value, ast.Attribute)
+        and value.attr == "lightning_module"
+        and isinstance(value.value, ast.Name)
+        and len(arguments) > 1
+        and value.value.id == arguments[1].arg
+    )
+
+
+def _is_of_another(cls: ClassInfo, name: ast.Name) -> bool:
+    """Tell whether the module is said to be of a class that is not here."""
+    said = kind_of(cls.module, name)
+    return said.cls is None and not said.names <= {"LightningModule"}
+
+
+def _is_emptied(cls: ClassInfo, node: ast.Attribute) -> bool:
+    above = cls.module.parent(node)
+    if isinstance(node.ctx, ast.Store):
+        return isinstance(above, ast.Assign) and _is_reset(above.value)
+    return isinstance(above, ast.Attribute) and above.attr in _EMPTIES
+
+
+def _is_reset(value: ast.expr | None) -> bool:
+    """Tell whether a value is one to begin with."""
+    if isinstance(value, ast.UnaryOp):
+        return _is_reset(value.operand)
+    if isinstance(value, (ast.List, ast.Tuple, ast.Set)):
+        return all(_is_reset(item) for item in value.elts)
+    if isinstance(value, ast.Dict):
+        return all(_is_reset(item) for item in value.values)
+    if isinstance(value, ast.Call):
+        name = value.func.attr if isinstance(value.func, ast.Attribute) else ""
+        name = value.func.id if isinstance(value.func, ast.Name) else name
+        return name in _EMPTY
+    return value is None or isinstance(value, ast.Constant)
+
+
+_Table = dict[tuple[str, str], str]
+
+
+@kept
+def _tables(project: Project) -> tuple[_Table, _Table]:
+    """Return ``(hook, attribute)`` of what modules set and read in their hooks, with the hook.
+
+    Attributes are left out that modules set in other places as well, but to begin with, or read
+    elsewhere than in that hook.
+    """
+    written: _Table = {}
+    read: _Table = {}
+    set_elsewhere: set[str] = set()
+    filled: set[str] = set()
+    for module in project.mentioning(_MODULE_HOOKS):
+        for cls in module.classes:
+            if not cls.is_lightning:
+                continue
+            for name, method in cls.methods.items():
+                stage = _STAGE.get(name)
+                hook = "" if stage is None else name if name != stage.removed else stage.hook
+                for node in subtree(method):
+                    if not isinstance(node, ast.Attribute) or not _is_self(node.value):
+                        continue
+                    above = module.parent(node)
+                    spelled = f"{cls.node.name}.{name}"
+                    if isinstance(node.ctx, ast.Store):
+                        value = above.value if isinstance(above, ast.Assign) else None
+                        is_plain = isinstance(above, ast.Assign) and not _is_reset(value)
+                        if hook and is_plain:
+                            written.setdefault((hook, node.attr), spelled)
+                        elif not _MADE_BEFORE.match(name):
+                            set_elsewhere.add(node.attr)
+                    elif isinstance(above, ast.Attribute) and above.attr in _EMPTIES:
+                        continue
+                    elif hook.endswith("_epoch_end"):
+                        read.setdefault((hook, node.attr), spelled)
+                    elif isinstance(above, ast.Attribute) and above.attr in ("append", "update"):
+                        filled.add(node.attr)
+    hooks: dict[str, set[str]] = {}
+    for hook, attribute in written:
+        hooks.setdefault(attribute, set()).add(hook)
+    for place in list(written):
+        if place[1] in set_elsewhere or len(hooks[place[1]]) > 1:
+            del written[place]
+    return written, {place: name for place, name in read.items() if place[1] in filled}
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
