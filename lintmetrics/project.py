@@ -858,19 +858,29 @@ class Project:
             return method if method is not None else External(f"{symbol.name}.{name}")
         return External(f"{symbol.name}.{name}")
 
-    def mentioning(self, pattern: re.Pattern[str]) -> list[Module]:
-        """Return the files of the project whose text a pattern is found in, sorted by path."""
+    def mentioning(self, pattern: re.Pattern[str], *words: str) -> list[Module]:
+        """Return the files of the project whose text a pattern is found in, sorted by path.
+
+        Args:
+            pattern: what to look for.
+            words: texts of which every match holds one. Most files have none of them, and that is
+                told much faster than that a pattern which begins with no letter is not there.
+        """
+
+        def is_in(text: str) -> bool:
+            if words and not any(word in text for word in words):
+                return False
+            return pattern.search(text) is not None
+
         listed = self._mentions.get(pattern)
         if listed is None:
             listed = self._mentions[pattern] = [
-                path for path in self._listed if pattern.search(self._text_once(path))
+                path for path in self._listed if is_in(self._text_once(path))
             ]
         further = [
             path
             for path, module in self._modules.items()
-            if path not in self._listed
-            and module is not None
-            and pattern.search(module.source.text)
+            if path not in self._listed and module is not None and is_in(module.source.text)
         ]
         found = (self.module_at(path) for path in sorted({*listed, *further}))
         return [module for module in found if module is not None]

@@ -72,7 +72,7 @@ def _told(project: Project) -> tuple[dict[ClassInfo, list[bool]], list[bool]]:
     """Return what the Trainers say, by the module they fit, and what all of them say."""
     tied: dict[ClassInfo, list[bool]] = {}
     everywhere: list[bool] = []
-    for module in project.mentioning(_TRAINER):
+    for module in project.mentioning(_TRAINER, "Trainer("):
         if any(_TESTS.match(part) for part in Path(module.path).parts[-3:]):
             continue
         made = [call for call in module.calls if _is_trainer(module, call)]

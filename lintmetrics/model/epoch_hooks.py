@@ -308,7 +308,7 @@ def references(project: Project, name: str) -> list[Reference]:
 def _references(project: Project) -> dict[str, list[Reference]]:
     """Return every place of a project that names a hook as an attribute, by the hook's name."""
     table: dict[str, list[Reference]] = {}
-    for module in project.mentioning(_MENTION):
+    for module in project.mentioning(_MENTION, "_step", "_end"):
         for node in subtree(module.tree):
             if isinstance(node, ast.Attribute) and node.attr in _WORDS:
                 table.setdefault(node.attr, []).append(reference_at(module, node))

@@ -269,7 +269,7 @@ class HeldMetric:
                 dead = receiver is not None and name in DEAD_HOOKS and not _is_called(members, name)
                 found.append(Reset(name, call, dead))
         spelled = re.compile(rf"\.{re.escape(self.attribute)}\b[^\n]*\.reset\(")
-        for module in self.cls.module.project.mentioning(spelled):
+        for module in self.cls.module.project.mentioning(spelled, f".{self.attribute}"):
             for call in _resets_in(module.tree):
                 if _receiver(call) == self.attribute:
                     continue  # Of this class, and known; or of another, which has its own.

@@ -255,9 +255,9 @@ class MetricClass:
 
     def users(self) -> list[Module]:
         """Return the files that name the class, its bases or those below it."""
-        names = {cls.node.name for cls in (*self.cls.mro(), *self.cls.subclasses)}
-        pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\b")
-        return self.module.project.mentioning(pattern)
+        names = sorted({cls.node.name for cls in (*self.cls.mro(), *self.cls.subclasses)})
+        pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\b")
+        return self.module.project.mentioning(pattern, *names)
 
     def is_touched_outside(self, attribute: str) -> bool:
         """Tell whether code outside the methods of the class assigns or empties an attribute."""

@@ -220,7 +220,7 @@ def is_spelled(monitor: Monitor) -> bool:
 @kept
 def _is_spelled(project: Project, key: str) -> bool:
     quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
-    for module in project.mentioning(quoted):
+    for module in project.mentioning(quoted, key):
         for node in subtree(module.tree):
             spelled = isinstance(node, ast.Constant) and node.value == key
             if spelled and not _is_watched(module, node):
@@ -342,7 +342,9 @@ def _calls_of(monitor: Monitor, key: str) -> _Calls:
 def _calls_in_project(project: Project, key: str) -> _Calls:
     quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
     return [
-        found for module in project.mentioning(quoted) for found in _calls_in(module).get(key, ())
+        found
+        for module in project.mentioning(quoted, key)
+        for found in _calls_in(module).get(key, ())
     ]
 
 

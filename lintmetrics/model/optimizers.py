@@ -35,7 +35,7 @@ def is_automatic(cls: ClassInfo) -> bool:
     said = (one.module.source.segment(one.node) for one in family(cls))
     if any("automatic_optimization" in text for text in said):
         return False
-    return not cls.module.project.mentioning(_SET_OUTSIDE)
+    return not cls.module.project.mentioning(_SET_OUTSIDE, ".automatic_optimization")
 
 
 def _count(module: Module, method: FunctionNode, node: ast.expr | None) -> int:

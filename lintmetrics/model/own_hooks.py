@@ -125,7 +125,7 @@ def mentions(project: Project, name: str) -> Mentions:
     spelled = re.compile(rf"(?:\.\s*\\?\s*|['\"]|[=(,\[]\s*){name}\b")
     references: list[Reference] = []
     texts: list[tuple[Module, ast.AST]] = []
-    for module in project.mentioning(spelled):
+    for module in project.mentioning(spelled, name):
         for node in subtree(module.tree):
             if isinstance(node, ast.Attribute):
                 if node.attr == name:

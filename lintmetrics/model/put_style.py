@@ -68,7 +68,7 @@ def is_used(project: Project) -> bool:
     """Tell whether any class of the project puts."""
     known: bool | None = project.__dict__.get("_lm_put_used")
     if known is None:
-        known = any(putting_classes(module) for module in project.mentioning(_MIXIN))
+        known = any(putting_classes(module) for module in project.mentioning(_MIXIN, MIXIN))
         project.__dict__["_lm_put_used"] = known
     return known
 
@@ -84,12 +84,12 @@ def trainers(module: Module) -> list[CallSite]:
 
 def builds_trainer(project: Project) -> bool:
     """Tell whether a Trainer is built anywhere in the project."""
-    return any(trainers(module) for module in project.mentioning(_TRAINER))
+    return any(trainers(module) for module in project.mentioning(_TRAINER, "Trainer"))
 
 
 def is_routed_somewhere(project: Project) -> bool:
     """Tell whether a router is made anywhere in the project."""
-    return any(_makes_router(module.tree) for module in project.mentioning(_ROUTER))
+    return any(_makes_router(module.tree) for module in project.mentioning(_ROUTER, ROUTER))
 
 
 def callbacks_of(trainer: ast.Call) -> ast.expr | None:
@@ -108,7 +108,7 @@ def may_be_routed(site: CallSite) -> bool:
         # The module itself may bring it along, through configure_callbacks.
         return any(
             function.name == "configure_callbacks" and _makes_router(function)
-            for module in site.module.project.mentioning(_ROUTER)
+            for module in site.module.project.mentioning(_ROUTER, ROUTER)
             for function in subtree(module.tree)
             if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
         )
