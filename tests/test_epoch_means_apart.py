@@ -191,4 +191,60 @@ def test_a_closure_that_is_asked_otherwise_stays(tmp_path: Path) -> None:
         + ('        self.draw(outputs[0]["logits"], gather("val_loss"))\n')
     )
     done = fixed(tmp_path, text)
-    assert "self.log" not in done.split("def validation_epoch_end")[0]
+    step, hook = done.split("def validation_epoch_end")
+    assert 'self.log("v_loss", loss)' in step
+    assert "self.log" not in hook
+    assert 'o[key] * o["batch_size"] for o in outputs]' in hook
+    assert '        self.draw(outputs[0]["logits"], gather("val_loss"))\n' in hook
+
+
+# What stays in the hook ---------------------------------------------------------------------------
+
+
+def test_a_function_inside_the_hook_does_not_end_it(tmp_path: Path) -> None:
+    inside = (
+        "        def total(rows, key):\n"
+        "            found = 0\n"
+        "            for row in rows:\n"
+        "                found += row[key].sum()\n"
+        "            return found\n\n"
+        '        self.draw(total(outputs, "logits"))\n'
+    )
+    text = REMOVED.replace("        _, logits, y = outputs[0].values()\n", inside)
+    text = text.replace("        self.draw(logits, y)\n", "")
+    done = fixed(tmp_path, STEP + text)
+    assert done == LOGGED + text[: text.index("        avg =")]
+
+
+def test_a_mean_that_is_shown_is_read_back_whatever_others_call(tmp_path: Path) -> None:
+    text = (
+        BASE
+        + STEP.replace(*BELOW)
+        + TODAY.replace(
+            "        self.outs.clear()", '        print(f"{avg:.2f}")\n        self.outs.clear()'
+        )
+    )
+    other = (
+        "\n\nclass Other(pl.LightningModule):\n"
+        "    def on_validation_epoch_end(self):\n"
+        "        super().on_validation_epoch_end()\n"
+    )
+    done = fixed(tmp_path, text + other)
+    assert '        avg = self.trainer.callback_metrics["v_loss"]\n' in done
+    assert '        self.log("v_loss", loss)\n' in done
+
+
+def test_what_a_hook_returns_goes_with_the_mean(tmp_path: Path) -> None:
+    text = BASE + STEP.replace(*BELOW) + TODAY + '        return {"val_loss": avg}\n'
+    done = fixed(tmp_path, text)
+    assert '        self.log("v_loss", loss)\n' in done
+    assert done.endswith("        self.outs.clear()\n")
+
+
+def test_what_a_hook_returns_stays_where_it_is_asked_for(tmp_path: Path) -> None:
+    text = (
+        (BASE + STEP.replace(*BELOW) + TODAY)
+        + '        return {"val_loss": avg}\n\n'
+        + "    def show(self):\n        return self.on_validation_epoch_end()\n"
+    )
+    assert fixed(tmp_path, text) == text

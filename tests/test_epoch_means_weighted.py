@@ -6,6 +6,7 @@ mean over the samples.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from textwrap import dedent
 
@@ -485,6 +486,44 @@ def test_texts_that_a_network_is_given_show_no_size(tmp_path: Path) -> None:
     step = step.replace("x, y = batch", "texts, y = batch")
     text = LIST + step + END.replace("OTHER", "self.outs.clear()")
     assert '"batch_size": y.size(0)' in fixed(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("first", "value", "size"),
+    [
+        ("x = batch['image']", "F.cross_entropy(self.net(x), batch['label'])", "x.size(0)"),
+        (
+            'y = batch["label"]',
+            'self.criterion(self.net(batch["image"]), y)',
+            'batch["image"].size(0)',
+        ),
+        ("n = len(batch)", "self(pixels=batch['image'], labels=n)", "batch['image'].size(0)"),
+        ("n = len(batch)", "self._loss(batch)", "batch[1].size(0)"),
+        ("n = len(batch)", "self._loss(data=batch)", "batch[1].size(0)"),
+        # What another method makes of it, or a text, shows no size.
+        ("batch = self.moved(batch)", "self._loss(batch)", ""),
+        ("n = len(batch)", "self._loss(batch[0])", ""),
+        ("n = len(batch)", "self(captions=batch['caption'], labels=n)", ""),
+        ("n = len(batch)", "self._pairs(batch)", ""),
+    ],
+)
+def test_a_part_of_the_batch_shows_the_size(
+    first: str, value: str, size: str, tmp_path: Path
+) -> None:
+    step = STEP.replace("x, y = batch", first).replace("F.cross_entropy(self.net(x), y)", value)
+    helpers = (
+        "    def _loss(self, data):\n"
+        "        names, x, y = data\n"
+        "        return F.cross_entropy(self.net(x), y)\n\n"
+        "    def _pairs(self, data):\n"
+        "        *names, x, y = data\n"
+        "        return F.cross_entropy(self.net(x), y)\n\n"
+    )
+    text = LIST + step + helpers + END.replace("OTHER", "self.outs.clear()")
+    if size:
+        assert re.search(rf"['\"]batch_size['\"]: {re.escape(size)}", fixed(tmp_path, text))
+    else:
+        assert "the size of the batch is not evident" in reason(tmp_path, text)
 
 
 def test_a_list_that_is_filled_under_another_name_is_followed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from lintmetrics.model.epoch_hooks import (
     STAGE_OF_HOOK,
     TRAINING,
     EpochEnd,
+    Reference,
     extra_parameters,
     family,
     hiding,
@@ -31,6 +32,7 @@ from lintmetrics.model.hook_effects import BatchMean
 from lintmetrics.model.hook_removal import HookRemoval
 from lintmetrics.model.kept_outputs import of_self
 from lintmetrics.model.object_equivalents import MetricObject, as_integers, object_for
+from lintmetrics.model.returned_logs import KEYS
 from lintmetrics.model.step_outputs import (
     assignments,
     dataloader_parameter,
@@ -181,6 +183,9 @@ class _Move(HookRemoval):
         left = _alive(left, reading)
         gone = [s for s in self.hook.body if s not in left and not is_docstring(s)]
         items = [item for _, items in chosen for item in items]
+        if reading.returned in left and self._is_unheard(reading, items):
+            left = _alive([s for s in left if s is not reading.returned], reading)
+            gone = [s for s in self.hook.body if s not in left and not is_docstring(s)]
         if any(item.term.node in subtree(s) for item in items for s in left):
             users = [s for s in left if not any(s is pure for pure, _ in reading.pure)]
             names = {
@@ -270,7 +275,6 @@ class _Move(HookRemoval):
     def _require_own(self, others: Iterable[ClassInfo]) -> None:
         """Raise where other classes or methods have a part in the hook or the step."""
         where = self.end.spelled
-        project = self.module.project
         relatives = family(self.cls)
         for name in (self.end.name, self.stage.step):
             for found in others:
@@ -278,17 +282,11 @@ class _Move(HookRemoval):
                     raise CannotEdit(
                         f"{found.node.name}.{name} has a part in what {where} is given"
                     )
-            for reference in references(project, name):
-                if reference.cls in relatives or reference.receiver == "other":
-                    if (
-                        reference.receiver == "other"
-                        and reference.module is not self.module
-                        and self.cls.node.name not in reference.module.source.text
-                    ):
-                        continue
-                    raise CannotEdit(
-                        f"{name} is also named at {reference.module.source.path}:{reference.line}"
-                    )
+            reference = self._mention(name)
+            if reference is not None:
+                raise CannotEdit(
+                    f"{name} is also named at {reference.module.source.path}:{reference.line}"
+                )
         for found in relatives:
             if self.stage.step_end in found.namespace:
                 raise CannotEdit(f"{found.node.name}.{self.stage.step_end} still makes the outputs")
@@ -297,6 +295,18 @@ class _Move(HookRemoval):
                     raise CannotEdit(f"{name} of {found.node.name} is an alias of {value.id}")
         if self.hook.decorator_list:
             raise CannotEdit(f"{where} is decorated")
+
+    def _mention(self, name: str) -> Reference | None:
+        """Return a place that names a hook of this class, as far as it shows."""
+        relatives = family(self.cls)
+        for reference in references(self.module.project, name):
+            is_other = reference.receiver == "other"
+            if is_other and reference.module is not self.module:
+                if self.cls.node.name in reference.module.source.text:
+                    return reference
+            elif is_other or reference.cls in relatives:
+                return reference
+        return None
 
     def _read(self, is_outputs: Callable[[ast.expr], bool], source: StepSource) -> Reading:
         means = frozenset(id(mean.node) for mean in self.model.batch_means)
@@ -343,8 +353,15 @@ class _Move(HookRemoval):
 
     def _require_no_return(self, reading: Reading) -> None:
         for statement in reading.kept:
-            if any(isinstance(n, (ast.Return, ast.Raise)) for n in subtree(statement)):
+            if self._leaves(statement, (ast.Return, ast.Raise)):
                 raise CannotEdit(f"{self.end.spelled} may end early at line {statement.lineno}")
+
+    def _leaves(self, statement: ast.stmt, by: type[ast.stmt] | tuple[type[ast.stmt], ...]) -> bool:
+        """Tell whether the hook itself may end in a statement; functions inside it may not."""
+        return any(
+            isinstance(node, by) and self.module.enclosing_function(node) is self.hook
+            for node in subtree(statement)
+        )
 
     def _require_reached(self, before: list[ast.stmt], reading: Reading) -> None:
         """Raise where the hook may end before it logs; what the step logs is always logged."""
@@ -353,9 +370,7 @@ class _Move(HookRemoval):
             test = statement.test if isinstance(statement, ast.If) else None
             if isinstance(test, ast.Attribute) and test.attr in SANITY:
                 continue
-            if statement not in reading.guards and any(
-                isinstance(node, ast.Return) for node in subtree(statement)
-            ):
+            if statement not in reading.guards and self._leaves(statement, ast.Return):
                 raise CannotEdit(f"{self.end.spelled} may end early at line {statement.lineno}")
 
     def _read_back(
@@ -378,6 +393,21 @@ class _Move(HookRemoval):
             if reads(statement, outputs) or not any(reads(statement, n) for n in reading.terms):
                 raise CannotEdit(reason)
         return list(told)
+
+    def _is_unheard(self, reading: Reading, items: list[Logged]) -> bool:
+        """Tell whether a hook ends by returning a mean, which nobody asks for.
+
+        Lightning ignores what the hook returns since 1.3; until then it logged what stood at "log".
+        """
+        value = reading.returned.value if reading.returned is not None else None
+        if value is None or self._mention(self.end.name) is not None:
+            return False
+        names = {n for n, term in reading.terms.items() if any(term is i.term for i in items)}
+        return (
+            not any(isinstance(node, (ast.Call, ast.Await)) for node in subtree(value))
+            and not any(key in KEYS for key, _, _ in reading.returned_items)
+            and any(reads(value, name) for name in names)
+        )
 
     def _reasons(self, reading: Reading, users: list[ast.stmt]) -> list[str]:
         known = dict(zip(reading.needing, reading.reasons, strict=True))
@@ -406,7 +436,7 @@ class _Move(HookRemoval):
             or not isinstance(made := term.made or term.node, ast.Call)
             or term.node not in subtree(makers[0])
             or dataloader_parameter(self.step_function(True))
-            or references(self.module.project, self.end.name)
+            or self._mention(self.end.name) is not None
             or [n for n in subtree(self.hook) if _binds(n, name)] != [makers[0].targets[0]]
         ):
             return None

@@ -327,7 +327,100 @@ def _evident(cls: ClassInfo, function: FunctionNode, name: str) -> str | None:
             continue
         if _is_tensor(function, part):
             return f"{part}.size(0)"
-    return _handed_back(cls, function, name)
+    return (
+        _asked_part(cls, function, name)
+        or _handed_back(cls, function, name)
+        or _handed_on(cls, function, name)
+    )
+
+
+def _asked_part(cls: ClassInfo, function: FunctionNode, name: str) -> str | None:
+    """Return the size of a part of the batch that is asked for by its key or place."""
+    if rebinds_before_end(function, name):
+        return None
+    for node in own_nodes(function):
+        if not (isinstance(node, ast.Subscript) and _is_name(node.value, name)):
+            continue
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        if not isinstance(key, (str, int)) or not isinstance(node.ctx, ast.Load):
+            continue
+        holder = cls.module.parent(node)
+        target = holder.targets[0] if isinstance(holder, ast.Assign) else None
+        if isinstance(target, ast.Name) and target.id != "_":
+            if not _is_unbound(function, target.id) and _is_tensor(function, target.id):
+                return f"{target.id}.size(0)"
+        elif not _IN_WORDS.search(str(key)) and _is_used_as_tensor(cls.module, node):
+            return f"{cls.module.source.segment(node)}.size(0)"
+    return None
+
+
+def _is_unbound(function: FunctionNode, name: str) -> bool:
+    """Tell whether a name is bound to more than one thing, or deleted."""
+    return rebinds_before_end(function, name) or any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Del)
+        for node in own_nodes(function)
+    )
+
+
+def _is_used_as_tensor(module: Module, node: ast.expr) -> bool:
+    """Tell whether a part of the batch is used as a tensor, or goes into the network, in place."""
+    holder = module.parent(node)
+    if isinstance(holder, ast.Attribute) and holder.value is node:
+        return holder.attr in _TENSOR_USES
+    by_name = isinstance(holder, ast.keyword)
+    call = module.parent(holder) if by_name and holder is not None else holder
+    if not isinstance(call, ast.Call) or call.func is node:
+        return False
+    of_torch = ast.unparse(call.func).startswith(("F.", "torch.", "nn.functional."))
+    return (of_torch and not by_name) or _is_network(call.func)
+
+
+def _handed_on(cls: ClassInfo, function: FunctionNode, name: str) -> str | None:
+    """Return the size of a part of the batch that another method is handed, and takes apart."""
+    if rebinds_before_end(function, name):
+        return None
+    for call in own_nodes(function):
+        if not (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and _is_name(call.func.value, "self")
+        ):
+            continue
+        info = cls.lookup(call.func.attr)
+        parameter = _parameter_for(call, info.node, name) if info is not None else None
+        if info is None or parameter is None or info.node is function:
+            continue
+        for node in own_nodes(info.node):
+            if not (
+                isinstance(node, ast.Assign)
+                and len(node.targets) == 1
+                and isinstance(node.targets[0], (ast.Tuple, ast.List))
+                and _is_name(node.value, parameter)
+                and not rebinds_before_end(info.node, parameter)
+            ):
+                continue
+            for index, part in enumerate(node.targets[0].elts):
+                if isinstance(part, ast.Starred):
+                    break
+                if (
+                    isinstance(part, ast.Name)
+                    and part.id != "_"
+                    and not rebinds_before_end(info.node, part.id)
+                    and _is_tensor(info.node, part.id)
+                ):
+                    return f"{name}[{index}].size(0)"
+    return None
+
+
+def _parameter_for(call: ast.Call, function: FunctionNode, name: str) -> str | None:
+    """Return the parameter of a method that a call of it gives a name for."""
+    parameters = [a.arg for a in (*function.args.posonlyargs, *function.args.args)][1:]
+    for parameter, given in zip(parameters, call.args, strict=False):
+        if isinstance(given, ast.Starred):
+            return None
+        if _is_name(given, name):
+            return parameter
+    return next((k.arg for k in call.keywords if k.arg and _is_name(k.value, name)), None)
 
 
 def _handed_back(cls: ClassInfo, function: FunctionNode, name: str) -> str | None:
@@ -390,16 +483,18 @@ def _is_tensor(function: FunctionNode, name: str) -> bool:
         by_name = not _IN_WORDS.search(name) and any(_is_name(k.value, name) for k in node.keywords)
         if by_place and ast.unparse(func).startswith(("F.", "torch.", "nn.functional.")):
             return True
-        if (by_place or by_name) and (
-            _is_name(func, "self")
-            or (
-                isinstance(func, ast.Attribute)
-                and _is_name(func.value, "self")
-                and func.attr in ("forward", "model", "net", "network", "encoder", "backbone")
-            )
-        ):
+        if (by_place or by_name) and _is_network(func):
             return True
     return False
+
+
+def _is_network(func: ast.expr) -> bool:
+    """Tell whether a call is one of the module's network."""
+    return _is_name(func, "self") or (
+        isinstance(func, ast.Attribute)
+        and _is_name(func.value, "self")
+        and func.attr in ("forward", "model", "net", "network", "encoder", "backbone")
+    )
 
 
 def _unpacked(function: FunctionNode, name: str) -> list[str | None]:
