@@ -198,9 +198,21 @@ def test_a_weight_is_said_right(tmp_path: Path) -> None:
 def test_a_size_that_is_not_evident_waits_for_its_author(tmp_path: Path) -> None:
     body = """
         def validation_step(self, batch, batch_idx):
-            p = self.net(batch["x"])
+            p = self.look_up(batch["x"])
             self.log("k", self.score(p, batch["y"]).mean(), batch_size=len(batch))
         """
     diagnostics = found(tmp_path, body)
     assert [d.code for d in diagnostics] == ["LM118"]
     assert diagnostics[0].fix is None
+
+
+def test_the_size_of_a_part_with_a_key_is_said(tmp_path: Path) -> None:
+    body = """
+        def validation_step(self, batch, batch_idx):
+            p = self.net(batch["x"])
+            self.log("k", self.score(p, batch["y"]).mean(), batch_size=len(batch))
+        """
+    assert [d.code for d in found(tmp_path, body)] == ["LM118"]
+    assert len(projects.fix(tmp_path, "LM118").fixed) == 1
+    text = (tmp_path / "model.py").read_text(encoding="utf-8")
+    assert 'batch_size=batch["x"].size(0))' in text
