@@ -1,4 +1,4 @@
-"""``.clear()`` at the end of the hook that reads a list of step outputs."""
+"""A list of step outputs is emptied, and a total set back, at the end of the hook that reads it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import Editor
 from lintmetrics.model.epoch_hooks import returns
 from lintmetrics.model.kept_outputs import Append, of_self
+from lintmetrics.model.kept_totals import KeptAddition
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
 
 
 class ClearedStepOutputs(Codemod):
-    """A list of step outputs, emptied once it has been read."""
+    """A list or a total of step outputs, begun anew once it has been read."""
 
     codes = ("LM204",)
 
     def plan(self, finding: Finding, settings: Settings) -> Fix | Blocked:
         """Plan the call in each hook that reads the list."""
         append = finding.subject
+        if isinstance(append, KeptAddition):
+            return _restarted(append)
         assert isinstance(append, Append)
         kept, line = append.kept, f"self.{append.attribute}.clear()"
         lines = [line]
@@ -68,3 +71,48 @@ class ClearedStepOutputs(Codemod):
             "it counted those of all epochs before",
             editor.edits,
         )
+
+
+def _restarted(total: KeptAddition) -> Fix | Blocked:
+    """Plan what sets a total back in each hook that reads it."""
+    kept, name = total.kept, f"self.{total.attribute}"
+    if kept.freed_only_in_dead is not None:
+        return Blocked(f"move what {kept.freed_only_in_dead} does to a hook that is called")
+    if kept.is_nested:
+        return Blocked(f"{name} holds several totals; set each back to zero")
+    begun = {ast.unparse(value) for value in kept.values if _is_plain(value)}
+    if len(begun) != 1:
+        return Blocked(f"what {name} begins with cannot be told; set it back by hand")
+    line = f"{name} = {begun.pop()}"
+    editor = Editor()
+    for cls, hook in kept.read_in:
+        path, last = cls.module.source.path, hook.body[-1]
+        for early in returns(hook):
+            if early is not last:
+                return Blocked(
+                    f"{hook.name} returns early at {path}:{early.lineno}; decide where to set "
+                    f"{name} back"
+                )
+        if isinstance(last, ast.Return):
+            if last.value is not None and any(
+                of_self(node) == total.attribute for node in subtree(last)
+            ):
+                return Blocked(f"{name} is read in the return at {path}:{last.lineno}")
+            editor.insert_before(cls.module, last, [line])
+        else:
+            editor.append_to_body(cls.module, hook, [line])
+    hooks = " and ".join(dict.fromkeys(hook.name for _, hook in kept.read_in))
+    return Fix(
+        Relation.CORRECTS,
+        f"{hooks} sets {name} back: each epoch counts its own batches, where it counted those of "
+        "all epochs before",
+        editor.edits,
+    )
+
+
+def _is_plain(value: ast.expr) -> bool:
+    """Tell whether an expression means the same in every method: numbers, torch and self."""
+    return all(
+        not isinstance(node, ast.Name) or node.id in ("self", "torch", "float", "int")
+        for node in subtree(value)
+    ) and not (isinstance(value, ast.Constant) and value.value is None)

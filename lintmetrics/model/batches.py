@@ -480,7 +480,9 @@ def _is_tensor(function: FunctionNode, name: str) -> bool:
         func = node.func
         by_place = any(_is_name(a, name) for a in node.args)
         # A network is given texts and such by name as well.
-        by_name = not _IN_WORDS.search(name) and any(_is_name(k.value, name) for k in node.keywords)
+        by_name = not _IN_WORDS.search(name) and any(
+            keyword.arg is not None and _is_name(keyword.value, name) for keyword in node.keywords
+        )
         if by_place and ast.unparse(func).startswith(("F.", "torch.", "nn.functional.")):
             return True
         if (by_place or by_name) and _is_network(func):

@@ -13,10 +13,10 @@ import contextlib
 from dataclasses import replace
 from functools import cached_property
 
-from lintmetrics.model import attribute_changes, containers, hooks
+from lintmetrics.model import arithmetic, attribute_changes, containers, hooks, running_totals
 from lintmetrics.model.followed_calls import CallFollower
 from lintmetrics.model.frames import Frame, Names, OutOfBudget
-from lintmetrics.model.hook_effects import BatchMean
+from lintmetrics.model.hook_effects import Added, BatchMean
 from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.values import (
     UNKNOWN,
@@ -27,13 +27,16 @@ from lintmetrics.model.values import (
     Named,
     Number,
     SelfValue,
+    Seq,
     Value,
     each,
     merge,
+    numbers,
     options,
     text_of,
 )
 from lintmetrics.project import ClassInfo, Module
+from lintmetrics.tree import subtree
 
 _BUDGET = 100_000  # Expressions looked at for one hook,
 _TOTAL = 300_000  # and for all hooks of a class.
@@ -92,6 +95,16 @@ class LightningClass(CallFollower):
         """Every mean over the batches of an epoch that is made by hand, in order."""
         return list(self._means.values())
 
+    def totals_in(self, node: ast.expr) -> list[str]:
+        """Return the totals that an expression reads, of those that hooks of batches add to."""
+        added = {ast.unparse(one.target) for one in self.added}
+        if not added:
+            return []
+        read = [
+            ast.unparse(n) for n in subtree(node) if isinstance(n, (ast.Attribute, ast.Subscript))
+        ]
+        return [text for text in dict.fromkeys(read) if text in added]
+
     @cached_property
     def _by_node(self) -> dict[ast.Call, list[LogCall]]:
         found: dict[ast.Call, list[LogCall]] = {}
@@ -105,6 +118,7 @@ class LightningClass(CallFollower):
         Such a hook is run apart from the others: what it logs arrives nowhere.
         """
         kept = self._logs, self.uses, self.appends, self._means, self.returned, self.attributes
+        added, self.added = self.added, []
         self._logs, self.uses, self.appends, self._means = {}, [], [], {}
         self.returned, self.attributes = dict(self.returned), Names(self.attributes)
         try:
@@ -113,6 +127,7 @@ class LightningClass(CallFollower):
             return [replace(call, contexts=(way,)) for group in groups for call, way in group]
         finally:
             self._logs, self.uses, self.appends, self._means, self.returned, self.attributes = kept
+            self.added = added
 
     def calls_at(self, node: ast.Call) -> list[LogCall]:
         """Return what one ``self.log`` or ``self.log_dict`` call logs: an entry for each key."""
@@ -127,6 +142,8 @@ class LightningClass(CallFollower):
             if isinstance(self.attributes.get(name), Const):
                 self.attributes[name] = UNKNOWN
         for name in hooks.LOG_HOOKS:
+            if name in hooks.EPOCH_END or name.endswith("_epoch_end"):
+                self._collect_totals(hooks.stage_of(name))
             if name in hooks.EPOCH_END:
                 outputs = self.returned.get(hooks.EPOCH_END[name], UNKNOWN)
                 if name == "training_epoch_end":
@@ -161,6 +178,18 @@ class LightningClass(CallFollower):
                 if step == "training_step":
                     outputs = each(outputs, containers.as_training_output)
                 self.attributes[attribute] = Elements(outputs, per_batch=True)
+
+    def _collect_totals(self, stage: str) -> None:
+        """Give each total that the steps of a stage added to what an epoch makes it."""
+        found: dict[str, list[Added]] = {}
+        for one in self.added:
+            found.setdefault(one.attribute, []).append(one)
+        for attribute, additions in found.items():
+            own = [one for one in additions if hooks.stage_of(one.hook) == stage] or additions
+            if attribute in self._set_in_batches or any(one.looped for one in own):
+                continue
+            if running_totals.is_total(self.cls, attribute):
+                self.attributes[attribute] = _totals([(one.keys, one) for one in own])
 
     @cached_property
     def _windows(self) -> frozenset[str]:
@@ -335,3 +364,36 @@ def _lists(rows: list[tuple[tuple[str | None, ...], Value]], per_batch: bool) ->
     if any("*" in key for key in inner):
         return Elements(_lists([(keys[1:], value) for keys, value in rows], per_batch))
     return Map(tuple((key, _lists(found, per_batch)) for key, found in inner.items()))
+
+
+def _totals(rows: list[tuple[tuple[str | None, ...], Added]]) -> Value:
+    """Return what holds the totals that values were added to, with the keys of each."""
+    if not all(keys for keys, _ in rows):
+        return _total([added for _, added in rows])
+    inner: dict[str, list[tuple[tuple[str | None, ...], Added]]] = {}
+    for keys, added in rows:
+        inner.setdefault(keys[0] or "*", []).append((keys[1:], added))
+    if any("*" in key for key in inner):
+        return Elements(_totals([(keys[1:], added) for keys, added in rows]))
+    return Map(tuple((key, _totals(found)) for key, found in inner.items()))
+
+
+def _total(additions: list[Added]) -> Value:
+    """Return what a total is at the end of an epoch in which each batch added to it."""
+    if all(added.value == Const(1) for added in additions):
+        hooked = [added.hook for added in additions]
+        return Number(Form.BATCHES) if len(set(hooked)) == len(hooked) else UNKNOWN
+    lists = [added.value for added in additions if isinstance(added.value, Seq)]
+    if lists:
+        one = all(len(added.items) == 1 for added in lists) and len(lists) == len(additions)
+        return Elements(merge([added.items[0] for added in lists]), True) if one else UNKNOWN
+    found = [list(numbers(added.value)) for added in additions]
+    forms = {number.form for group in found for number in group}
+    origins = arithmetic.union(*(number.origins for group in found for number in group))
+    if len(forms) == 1 and all(found) and forms != {Form.DATA}:
+        return Number(Form.SUMMED, origins, entry=forms.pop())
+    if len(forms) > 1:
+        return UNKNOWN
+    # What is added is not known: the names tell whether it is the mean of a batch.
+    named = all(running_totals.is_named_as_mean(added.target, added.added) for added in additions)
+    return Number(Form.SUMMED, origins, entry=Form.DATA) if named else UNKNOWN

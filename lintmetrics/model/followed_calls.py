@@ -17,10 +17,11 @@ from lintmetrics.model import (
     hooks,
     library_functions,
     library_objects,
+    running_totals,
     value_methods,
 )
 from lintmetrics.model.frames import Frame, Names, Returned
-from lintmetrics.model.hook_effects import Append, BatchMean, MetricUse
+from lintmetrics.model.hook_effects import Added, Append, BatchMean, MetricUse
 from lintmetrics.model.interpreter import Interpreter, is_chain
 from lintmetrics.model.values import (
     UNKNOWN,
@@ -66,6 +67,8 @@ class CallFollower(Interpreter):
         self.cls = cls
         self.uses: list[MetricUse] = []
         self.appends: list[Append] = []
+        self.added: list[Added] = []
+        self._set_in_batches: set[str] = set()
         self._means: dict[tuple[int, int], BatchMean] = {}
         self._hook = ""
         self._depth = 0
@@ -179,6 +182,51 @@ class CallFollower(Interpreter):
                 # Of the keys that a comprehension stands for, one may be a count, another a mean.
                 if known is None or (mean.is_of_batch_values and not known.is_of_batch_values):
                     self._means[key] = mean
+
+    def _note_added(self, frame: Frame, made: running_totals.Addition, value: Value) -> None:
+        """Keep what a hook that runs for each batch adds to a total."""
+        attribute = running_totals.attribute_of(made.target)
+        if attribute is None or not hooks.is_batch_hook(self._hook):
+            return
+        holder: ast.expr = made.target
+        while isinstance(holder, ast.Subscript):
+            holder = holder.value
+        assert isinstance(holder, ast.Attribute)
+        if not isinstance(self._eval(frame, holder.value), SelfValue):
+            return
+        keys = tuple(text_of(self._eval(frame, key)) for key in running_totals.keys_of(made.target))
+        tests = tuple(test.node for test in self._tests)
+        self.added.append(
+            Added(
+                attribute,
+                value,
+                made.node,
+                made.target,
+                made.added,
+                frame.module,
+                frame.function,
+                self._hook,
+                self._loops > 0,
+                keys,
+                tests,
+            )
+        )
+
+    def _note_set(self, name: str) -> None:
+        """Keep that a hook that runs for each batch starts a total anew, within the epoch."""
+        first = any(running_totals.is_first_batch(test.node) for test in self._tests)
+        if hooks.is_batch_hook(self._hook) and not first:
+            self._set_in_batches.add(name)
+
+    def _divisor(self, frame: Frame, node: ast.expr, left: Value, right: Value) -> Value:
+        """Return what a total is divided by, where that is a number of batches."""
+        if isinstance(right, Number) or hooks.is_batch_hook(self._hook):
+            return right
+        if not any(number.form is Form.SUMMED for number in numbers(left)):
+            return right
+        if running_totals.counts_batches(self.cls, frame.function, node):
+            return Number(Form.BATCHES)
+        return right
 
     # Attributes of self ---------------------------------------------------------------------------
 

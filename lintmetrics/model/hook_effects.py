@@ -53,6 +53,28 @@ class Append:
 
 
 @dataclass(frozen=True, eq=False)
+class Added:
+    """A value is added to a total that the module holds (``self.x += value``).
+
+    ``looped`` marks one that may be made several times for each batch. ``keys`` lead to the total
+    from the attribute; ``None`` is one that is not known. ``tests`` are the undecided conditions
+    around it.
+    """
+
+    attribute: str
+    value: Value
+    node: ast.stmt
+    target: ast.expr
+    added: ast.expr
+    module: Module = field(repr=False)
+    function: FunctionNode | None
+    hook: str
+    looped: bool
+    keys: tuple[str | None, ...]
+    tests: tuple[ast.expr, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class BatchMean:
     """A mean in which each batch of the epoch has one vote.
 

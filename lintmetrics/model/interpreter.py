@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lintmetrics.model import arithmetic, containers, library_objects, texts, value_methods
+from lintmetrics.model import (
+    arithmetic,
+    containers,
+    library_objects,
+    running_totals,
+    texts,
+    value_methods,
+)
 from lintmetrics.model.frames import Condition, Frame, Names, OutOfBudget, Returned
 from lintmetrics.model.trails import attribute_value
 from lintmetrics.model.values import (
@@ -68,6 +75,18 @@ class Interpreter(ABC):
     def _note_mean(self, frame: Frame, made: ast.expr, value: Value) -> None:
         """Keep a mean over batches by hand, with the place where the module's own code makes it."""
 
+    @abstractmethod
+    def _note_added(self, frame: Frame, made: running_totals.Addition, value: Value) -> None:
+        """Keep what a statement adds to a total that the module holds."""
+
+    @abstractmethod
+    def _note_set(self, name: str) -> None:
+        """Keep that an attribute of the module is given a value of its own."""
+
+    @abstractmethod
+    def _divisor(self, frame: Frame, node: ast.expr, left: Value, right: Value) -> Value:
+        """Return what a total is divided by, where that is a number of batches."""
+
     # Statements -----------------------------------------------------------------------------------
 
     def _block(self, frame: Frame, body: Sequence[ast.stmt]) -> None:
@@ -79,8 +98,11 @@ class Interpreter(ABC):
             self._eval(frame, node.value)
         elif isinstance(node, ast.Assign):
             value = self._running_total(frame, node) or self._eval(frame, node.value)
+            total = running_totals.addition(node)
+            if total is not None:
+                self._note_added(frame, total, self._eval(frame, total.added))
             for target in node.targets:
-                self._bind(frame, target, value)
+                self._bind(frame, target, value, adds=total is not None)
         elif isinstance(node, ast.Return):
             value = self._eval(frame, node.value) if node.value else Const(None)
             frame.returned.append(value)
@@ -94,6 +116,11 @@ class Interpreter(ABC):
         elif isinstance(node, ast.AugAssign):
             before = self._eval(frame, _as_load(node.target))
             value = self._eval(frame, node.value)
+            total = running_totals.addition(node)
+            if total is not None:
+                self._note_added(frame, total, value)
+            elif isinstance(node.op, ast.Div):
+                value = self._divisor(frame, node.value, before, value)
             if isinstance(node.op, ast.Add) and isinstance(value, Seq) and self._loop(frame):
                 value = containers.appended(before, value.items, self._loop(frame))
             elif isinstance(node.op, ast.Add) and isinstance(value, Number):
@@ -103,7 +130,7 @@ class Interpreter(ABC):
                 made.lm_parent = node  # type: ignore[attr-defined]
                 value = arithmetic.binary(node.op, before, value, made, frame.module)
                 self._note_mean(frame, made, value)
-            self._bind(frame, node.target, value)
+            self._bind(frame, node.target, value, adds=total is not None)
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             self._for(frame, node)
         elif isinstance(node, ast.While):
@@ -243,7 +270,7 @@ class Interpreter(ABC):
             frame.names["\0loop"] = outer
         self._block(frame, node.orelse)
 
-    def _bind(self, frame: Frame, target: ast.expr, value: Value) -> None:
+    def _bind(self, frame: Frame, target: ast.expr, value: Value, adds: bool = False) -> None:
         if isinstance(target, ast.Name):
             frame.names[target.id] = value
         elif isinstance(target, (ast.Tuple, ast.List)):
@@ -252,13 +279,15 @@ class Interpreter(ABC):
                 self._bind(frame, item.value if isinstance(item, ast.Starred) else item, part)
         elif isinstance(target, ast.Attribute):
             if isinstance(self._eval(frame, target.value), SelfValue):
+                if not adds:
+                    self._note_set(target.attr)
                 self._set_attribute(target.attr, value)
         elif isinstance(target, ast.Subscript):
             key = self._eval(frame, target.slice)
             holder = self._eval(frame, target.value)
             changed = containers.with_item(holder, key, value)
             if isinstance(target.value, (ast.Name, ast.Attribute)):
-                self._bind(frame, target.value, changed)
+                self._bind(frame, target.value, changed, adds)
 
     def _set_attribute(self, name: str, value: Value) -> None:
         placed = containers.held(value, name)
@@ -429,6 +458,8 @@ class Interpreter(ABC):
     def _eval_binop(self, frame: Frame, node: ast.BinOp) -> Value:
         left = self._eval(frame, node.left)
         right = self._eval(frame, node.right)
+        if isinstance(node.op, ast.Div):
+            right = self._divisor(frame, node.right, left, right)
         return arithmetic.binary(node.op, left, right, node, frame.module)
 
     def _eval_namedexpr(self, frame: Frame, node: ast.NamedExpr) -> Value:

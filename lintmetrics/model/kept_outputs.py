@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model.epoch_hooks import (
@@ -27,7 +28,7 @@ from lintmetrics.model.step_outputs import (
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.tree import own_nodes, subtree
 
-_MADE_IN = (
+MADE_IN = (
     "__init__",
     "setup",
     "configure_model",
@@ -97,6 +98,22 @@ class Append:
     def kept(self) -> KeptList:
         """The list it goes into."""
         return KeptList(self.cls, self.attribute)
+
+
+class Kept(Protocol):
+    """What a step leaves in an attribute of the object, for the end of the epoch."""
+
+    @property
+    def cls(self) -> ClassInfo:
+        """The class whose step it is."""
+
+    @property
+    def stage(self) -> Stage:
+        """The loop that the step belongs to."""
+
+    @property
+    def kept(self) -> KeptList:
+        """The attribute."""
 
 
 def appends(cls: ClassInfo) -> Iterator[Append]:
@@ -220,10 +237,10 @@ class KeptList:
         parent = module.parent(inner)
         while isinstance(parent, ast.Subscript) and parent.value is inner:
             if not isinstance(parent.ctx, ast.Load):
-                return method.name not in _MADE_IN
+                return method.name not in MADE_IN
             inner, parent = parent, module.parent(parent)
         if isinstance(node.ctx, (ast.Store, ast.Del)):
-            return method.name not in _MADE_IN
+            return method.name not in MADE_IN
         if isinstance(parent, ast.Attribute):
             call = module.parent(parent)
             if parent.attr in ("values", "items") and isinstance(call, ast.Call):
@@ -372,7 +389,7 @@ def is_uncleared(append: Append) -> bool:
     )
 
 
-def cleared_late(append: Append) -> str:
+def cleared_late(append: Kept) -> str:
     """Return the hook that empties what validation appends, where it comes too late or too seldom.
 
     A check runs two batches of validation before the training, and no hook of an epoch between.

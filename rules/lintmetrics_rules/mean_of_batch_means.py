@@ -20,7 +20,8 @@ class MeanOfBatchMeans(Rule):
 
     Each batch has one vote in ``torch.stack(values).mean()`` or ``sum(values) / len(values)``,
     however few samples it holds. With 103 samples in batches of 32 the 7 samples of the last batch
-    decide a quarter of the number. ``self.log`` in the step weighs each batch by its size.
+    decide a quarter of the number. ``self.log`` in the step weighs each batch by its size. The same
+    is true of a total in an attribute, ``self.total += loss``, over the number of batches.
     """
 
     code = "LM111"

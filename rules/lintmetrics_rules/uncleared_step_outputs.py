@@ -1,10 +1,11 @@
-"""LM204: a list of step outputs that still holds those of earlier epochs."""
+"""LM204: a list or a total of step outputs that still holds those of earlier epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from lintmetrics.model.kept_outputs import appends, cleared_late, is_uncleared
+from lintmetrics.model.kept_totals import KeptAddition, additions, is_never_restarted
 from lintmetrics.project import ClassInfo
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -15,7 +16,8 @@ class UnclearedStepOutputs(Rule):
     A step appends to a list and an epoch-end hook works on all of it. When nothing empties the
     list, the second epoch counts the first one again (and the sanity check before it), and memory
     grows until the end of the run. The same is true of a list that is emptied too late: between the
-    sanity check and the first validation no ``on_train_epoch_end`` runs.
+    sanity check and the first validation no ``on_train_epoch_end`` runs. A total that the steps
+    add to and the hook divides is such a list as well, when nothing sets it back to zero.
     """
 
     code = "LM204"
@@ -58,12 +60,18 @@ class Model(LightningModule):
 """
 
     def check(self, cls: ClassInfo) -> Iterator[Finding]:
-        """Find lists that steps fill, epoch-end hooks read and nobody empties."""
+        """Find lists and totals that steps fill, epoch-end hooks read and nobody empties."""
+        if not (cls.is_lightning or cls.is_kind("Callback")):
+            return
+        yield from self._lists(cls)
+        for total in additions(cls):
+            if is_never_restarted(total):
+                yield _of_total(total)
+
+    def _lists(self, cls: ClassInfo) -> Iterator[Finding]:
         seen: set[str] = set()
         for append in appends(cls):
-            if append.attribute in seen or not (cls.is_lightning or cls.is_kind("Callback")):
-                continue
-            if not is_uncleared(append):
+            if append.attribute in seen or not is_uncleared(append):
                 continue
             seen.add(append.attribute)
             dead = append.kept.freed_only_in_dead
@@ -87,3 +95,21 @@ class Model(LightningModule):
                     else f"self.{append.attribute}.clear()"
                 ),
             )
+
+
+def _of_total(total: KeptAddition) -> Finding:
+    dead, late = total.kept.freed_only_in_dead, cleared_late(total)
+    how = "never set back to zero"
+    if dead:
+        how = f"only set back to zero in {dead}, which Lightning 2 never calls"
+    elif late:
+        how = f"only set back to zero in {late}"
+    hook = total.kept.read_in[0][1].name
+    again = f"{hook} counts earlier epochs again"
+    if late == "on_train_epoch_end":
+        again = f"the first {hook} counts the sanity check too"
+    return Finding(
+        total,
+        f"self.{total.attribute} is {how}; {again}",
+        help=f"end {hook} with self.{total.attribute} = 0",
+    )
