@@ -213,6 +213,28 @@ def test_a_mean_metric_without_weights_is_found(tmp_path: Path) -> None:
     assert "self.mean(loss, weight=targets.size(0))" in fixed(tmp_path, MEAN)
 
 
+WEIGHTED = MEAN.replace("self.mean(loss)", "self.mean.update(loss, weight=targets.size(0))")
+DISABLED = HEAD.replace("MeanMetric()", 'MeanMetric(nan_strategy="disable")')
+
+
+def test_a_mean_metric_that_leaves_its_weights_out_is_found(tmp_path: Path) -> None:
+    kept = 'nan_strategy=float("nan") keeps a NaN and the weights'
+    assert found(tmp_path, WEIGHTED, DISABLED) == [("LM114", kept)]
+    assert 'MeanMetric(nan_strategy=float("nan"))' in fixed(tmp_path, WEIGHTED, DISABLED)
+
+
+def test_a_mean_metric_of_equal_weights_may_look_for_no_nan(tmp_path: Path) -> None:
+    for given in ("preds == targets", "(preds == targets).float(), 1", "preds * 2, weight=None"):
+        body = MEAN.replace("self.mean(loss)", f"self.mean({given})")
+        assert found(tmp_path, body, DISABLED) == []
+
+
+@pytest.mark.parametrize("strategy", ["warn", "ignore", "error"])
+def test_other_ways_with_a_nan_keep_the_weights(strategy: str, tmp_path: Path) -> None:
+    head = HEAD.replace("MeanMetric()", f'MeanMetric(nan_strategy="{strategy}")')
+    assert found(tmp_path, WEIGHTED, head) == []
+
+
 @pytest.mark.parametrize(
     "body",
     [

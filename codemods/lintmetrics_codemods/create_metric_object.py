@@ -8,7 +8,6 @@ from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model import (
-    attribute_names,
     creation,
     hooks,
     loaders,

@@ -9,8 +9,15 @@ from dataclasses import dataclass, field, replace
 from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode
-from lintmetrics.model import attribute_names, creation, hooks, loaders, logged_values, put_style
-from lintmetrics.model.batches import in_step, is_known_at
+from lintmetrics.model import (
+    attribute_names,
+    batches,
+    creation,
+    hooks,
+    loaders,
+    logged_values,
+    put_style,
+)
 from lintmetrics.model.epoch_end_places import EpochEndPlace
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.held_metrics import held_metrics
@@ -310,7 +317,7 @@ class _Handover:
                 value = name
             lines += self._of_both_levels(key, value)
         count = self._loader_count(way)
-        made, feed = self._gathering(way, value)
+        made, feed = self._gathering(entry, way, value)
         place, _ = creation.first_fitting(self.owner, lambda place: None)
         subject = creation.Subject(self.owner, self.module, entry.key_node, self.line)
         held = creation.write_objects(self.editor, subject, way.contexts, made, place, count)
@@ -331,7 +338,7 @@ class _Handover:
             f'self.put({key}, {value}, destinations="callbacks")',
         ]
 
-    def _gathering(self, way: _Way, value: str) -> tuple[str, str]:
+    def _gathering(self, entry: LogCall, way: _Way, value: str) -> tuple[str, str]:
         """Return the constructor of the object that gathers numbers, and the call that feeds it."""
         reductions = {context.reduce_fx for context in way.contexts}
         if len(reductions) > 1:
@@ -341,20 +348,20 @@ class _Handover:
         # A NaN stays one, as with self.log. By default it is left out, and "disable" leaves the
         # weights out (torchmetrics 1.9.0, aggregation.py, _cast_and_nan_check_input).
         made += '(nan_strategy=float("nan"))'
-        weight = f", {self._batch_size()}" if reduction == "mean" else ""
+        weight = f", {self._batch_size(entry, way)}" if reduction == "mean" else ""
         return made, f"update({value}{weight})"
 
-    def _batch_size(self) -> str:
+    def _batch_size(self, entry: LogCall, way: _Way) -> str:
         said = self.call.argument("batch_size")
         if said is not None:
             return self._text(said)
-        size = in_step(self.owner, self.function)
+        size = batches.of(self.owner, self.function, sorted(way.stages), entry.value_node)
         if size.expression is None:
             raise CannotEdit(
                 "the code does not show how many samples a batch has; say batch_size= in the log "
                 "call"
             )
-        if not is_known_at(self.module, self.call.node, size.expression):
+        if not batches.is_known_at(self.module, self.call.node, size.expression):
             raise CannotEdit(f"`{size.expression}` is not known at line {self.line}")
         return size.expression
 

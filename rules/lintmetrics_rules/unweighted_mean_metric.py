@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from lintmetrics.model import batches, hooks
@@ -15,7 +16,8 @@ class UnweightedMeanMetric(Rule):
     """A MeanMetric that is given batch means without their weights.
 
     ``MeanMetric.update(value)`` gives each value the weight 1. When the value is the mean over a
-    batch, a short last batch counts as much as a full one.
+    batch, a short last batch counts as much as a full one. ``nan_strategy="disable"`` has the same
+    effect: it replaces all weights by 1 (torchmetrics 1.7 to 1.9).
     """
 
     code = "LM114"
@@ -61,6 +63,19 @@ class UnweightedMeanMetric(Rule):
     def check(self, model: LightningClass) -> Iterator[Finding]:
         """Find updates with the mean of a batch and no weight."""
         for use in model.uses:
+            disabled = _disabled(use)
+            if disabled is not None and _has_weight(use):
+                yield Finding(
+                    model,
+                    f"self.{use.metric.path} counts each value once, whatever weight it is given: "
+                    'nan_strategy="disable" leaves the weights out',
+                    help='nan_strategy=float("nan") keeps a NaN and the weights',
+                    node=use.node,
+                    module=use.module,
+                    detail=disabled,
+                    keys=tuple(_keys(model, use)),
+                )
+                continue
             if not _is_batch_mean(use) or batches.one_sample_per_batch(model.cls, use.hook):
                 continue
             function = use.module.enclosing_function(use.node)
@@ -87,6 +102,26 @@ def _keys(model: LightningClass, use: MetricUse) -> Iterator[tuple[str, str]]:
                 held += [origin.metric.path for origin in number.origins if origin.metric]
             if use.metric.path in held:
                 yield way.stage, way.key or "*"
+
+
+def _disabled(use: MetricUse) -> ast.expr | None:
+    """Return the ``"disable"`` that a MeanMetric is made with."""
+    made = use.metric.constructor
+    if made is None or not use.metric.name.endswith(".MeanMetric") or not use.metric.path:
+        return None
+    given = made.args[0] if made.args else None
+    given = next((k.value for k in made.keywords if k.arg == "nan_strategy"), given)
+    return given if isinstance(given, ast.Constant) and given.value == "disable" else None
+
+
+def _has_weight(use: MetricUse) -> bool:
+    if use.operation not in ("update", "forward"):
+        return False
+    weight = use.node.args[1] if len(use.node.args) > 1 else None
+    weight = next((k.value for k in use.node.keywords if k.arg == "weight"), weight)
+    return weight is not None and not (
+        isinstance(weight, ast.Constant) and weight.value in (None, 1)
+    )
 
 
 def _is_batch_mean(use: MetricUse) -> bool:
