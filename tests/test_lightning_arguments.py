@@ -47,6 +47,11 @@ def trainer(arguments: str, before: str = "") -> str:
         ("accelerator=None, devices=None, max_steps=None", ""),
         ("checkpoint_callback=False", "enable_checkpointing=False"),
         ("progress_bar_refresh_rate=0", "enable_progress_bar=False"),
+        ("progress_bar_refresh_rate=1, max_epochs=2", "max_epochs=2"),
+        (
+            "progress_bar_refresh_rate=1, process_position=2",
+            "callbacks=[pl.callbacks.TQDMProgressBar(process_position=2)]",
+        ),
         ("weights_summary=None", "enable_model_summary=False"),
         ('weights_summary="top"', ""),
         ('weights_summary="full"', "callbacks=[pl.callbacks.ModelSummary(max_depth=-1)]"),

@@ -90,6 +90,15 @@ def test_names_without_a_successor_are_found_and_stay(text: str, tmp_path: Path)
     assert all(d.blocked and d.fix is None for d in found)
 
 
+def test_what_takes_the_place_of_a_name_is_said(tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {"model.py": "from pytorch_lightning.utilities.distributed import log\n\nlog.info('x')\n"},
+    )
+    (found,) = projects.check(tmp_path, "LM505").diagnostics
+    assert "logging.getLogger(__name__)" in found.help
+
+
 QUIET = """
 from typing import TYPE_CHECKING
 
@@ -381,7 +390,7 @@ def test_the_table_is_true_of_what_is_installed() -> None:
     wrong: list[str] = []
     for row in facts.rows("lightning_changes"):
         change = facts.Change(**row)
-        if change.kind in ("class", "function", "module"):
+        if change.kind in ("class", "function", "module", "object"):
             if there(f"lightning.pytorch.{change.old}"):
                 wrong.append(f"{change.old} is still there")
             new = change.new.replace("pl.", "lightning.pytorch.", 1)
