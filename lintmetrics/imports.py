@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from lintmetrics.edits import CannotEdit, Edit, Editor
+from lintmetrics.edits import CannotEdit, Edit, Editor, indent_unit
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\w+")
 
 
-_LINE_LENGTH = 88  # No line that a fix joins grows beyond what most formatters allow.
+_LINE_LENGTH = 88  # No line that a fix joins is longer than what most formatters allow.
 
 
 def _read_names(tree: ast.Module) -> set[str]:
@@ -134,12 +134,15 @@ def joined(before: ast.Module, after: Module) -> tuple[Edit, ...]:
         if not isinstance(statement, (ast.Import, ast.ImportFrom)):
             homes.clear()  # What is imported behind other code, or in another cell, stays there.
             continue
-        if not isinstance(statement, ast.ImportFrom) or not _is_plain_line(after, statement):
+        if not isinstance(statement, ast.ImportFrom):
+            continue
+        is_column = _is_column(after, statement)
+        if not is_column and not _is_plain_line(after, statement):
             continue
         origin = (statement.module, statement.level)
         home = homes.setdefault(origin, statement)
         added = ast.dump(statement) not in written
-        if home is statement or not (added or ast.dump(home) not in written):
+        if home is statement or is_column or not (added or ast.dump(home) not in written):
             continue
         names = [ast.unparse(alias) for alias in home.names]
         order = next((key for key in _ORDERS if names == sorted(names, key=key)), None)
@@ -147,10 +150,11 @@ def joined(before: ast.Module, after: Module) -> tuple[Edit, ...]:
         names = list(dict.fromkeys(names))
         if order is not None:
             names.sort(key=order)
-        line = f"from {'.' * home.level}{home.module or ''} import {', '.join(names)}"
-        if len(line) > _LINE_LENGTH:
-            homes[origin] = statement
-            continue
+        head = f"from {'.' * home.level}{home.module or ''} import"
+        line = f"{head} {', '.join(names)}"
+        if _is_column(after, home) or len(line) > _LINE_LENGTH:
+            unit = indent_unit(after)
+            line = after.source.newline.join([f"{head} (", *(f"{unit}{n}," for n in names), ")"])
         editor = Editor()
         editor.replace(after, home, line)
         editor.remove(after, statement)
@@ -234,6 +238,15 @@ def _renamed(module: Module, item: ImportedName, new: str) -> tuple[Edit, ...]:
     except CannotEdit:
         return ()
     return editor.edits
+
+
+def _is_column(module: Module, statement: ast.ImportFrom) -> bool:
+    """Tell whether a statement has each name on a line of its own, and nothing else."""
+    source = module.source
+    head = f"from {'.' * statement.level}{statement.module or ''} import ("
+    lines = source.text[source.start(statement) : source.end(statement)].splitlines()
+    names = [f"{ast.unparse(alias)}," for alias in statement.names]
+    return [line.strip() for line in lines] == [head, *names, ")"]
 
 
 def _is_plain_line(module: Module, statement: ast.ImportFrom) -> bool:

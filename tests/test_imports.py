@@ -70,6 +70,31 @@ def test_what_the_author_wrote_is_joined_only_when_it_is_a_plain_sorted_line(
         assert left in after.splitlines()
 
 
+LONG = ["MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredLogError"]
+
+
+def test_a_line_that_would_be_too_long_becomes_a_column(tmp_path: Path) -> None:
+    own = f"from torchmetrics import {', '.join(LONG)}\n"
+    source = MODEL.format(imports=BOTH + own + f"\nprint({', '.join(LONG)})\n", docstring="")
+    column = "".join(f"    {name},\n" for name in ("F1Score", *LONG, "Precision"))
+    assert f"from torchmetrics import (\n{column})\n" in _fixed(tmp_path, source)
+
+
+def test_a_column_of_the_authors_gets_the_names_in_their_order(tmp_path: Path) -> None:
+    own = "from torchmetrics import (\n    Accuracy,\n    MeanMetric,\n)\n"
+    source = MODEL.format(imports=BOTH + own + "\nprint(Accuracy, MeanMetric)\n", docstring="")
+    column = "    Accuracy,\n    F1Score,\n    MeanMetric,\n    Precision,\n"
+    after = _fixed(tmp_path, source)
+    assert f"from torchmetrics import (\n{column})\n" in after
+    assert after.count("from torchmetrics import") == 1
+
+
+def test_a_column_with_a_comment_is_left(tmp_path: Path) -> None:
+    own = "from torchmetrics import (\n    Accuracy,  # old\n    MeanMetric,\n)\n"
+    source = MODEL.format(imports=BOTH + own + "\nprint(Accuracy, MeanMetric)\n", docstring="")
+    assert own in _fixed(tmp_path, source)
+
+
 def test_a_string_annotation_is_a_reader(tmp_path: Path) -> None:
     source = MODEL.format(imports=BOTH + "from typing import Callable\n", docstring="")
     source += "\n\nCHECKS: 'dict[str, precision]' = {}\n"

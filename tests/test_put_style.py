@@ -192,6 +192,47 @@ def test_a_hook_of_a_base_class_goes_on_being_called(tmp_path: Path) -> None:
     assert "class Net(PutMixin, Base):" in after
 
 
+def family(below: str) -> str:
+    text = step('self.val_f1(p, y)\nself.log("val_f1", self.val_f1)')
+    return text + "\n\nclass Below(Net):\n" + indent(dedent(below), " " * 4)
+
+
+def test_a_class_below_with_a_step_of_its_own_keeps_the_base_from_putting(tmp_path: Path) -> None:
+    text = family(
+        """
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.net(x)
+        """
+    )
+    assert "Below has a validation_step that does not come here" in blocked(tmp_path, text)
+
+
+def test_what_the_base_computes_is_not_computed_again(tmp_path: Path) -> None:
+    text = family(
+        """
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.val_f1(self.net(x), y)
+            self.log("val_f1_below", self.val_f1)
+        """
+    )
+    hook = "\n    def on_validation_epoch_end(self):\n        print(self.val_f1.compute())\n"
+    text = text.replace("\n\nclass Below", f"{hook}\n\nclass Below")
+    projects.written(tmp_path, {"model.py": text + TRAINER})
+    assert not any(d.fix for d in projects.check(tmp_path, "LM701", style="put").diagnostics)
+
+
+def test_a_class_below_that_calls_the_step_shares_the_hook(tmp_path: Path) -> None:
+    text = family(
+        """
+        def validation_step(self, batch, batch_idx):
+            super().validation_step(batch, batch_idx)
+        """
+    )
+    assert "self.val_f1.update(p, y)" in fixed(tmp_path, text)
+
+
 def test_stages_of_a_shared_step_are_told_apart(tmp_path: Path) -> None:
     text = module(
         """

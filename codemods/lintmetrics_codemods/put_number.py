@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -497,6 +498,8 @@ class _Handover:
     ) -> None:
         """Put the value of an epoch in the hook that ends it, and reset the object there."""
         place = EpochEndPlace.of(self.owner, _STEPS[context.stage])
+        self._require_of_all_below(entry, context)
+        self._require_not_taken(place, text)
         is_collection = any(metric.is_collection for metric in way.metrics)
         if "..." in text:
             raise CannotEdit(f"which object line {self.line} logs is not known until it runs")
@@ -552,6 +555,28 @@ class _Handover:
         return lines
 
     # What must hold ---------------------------------------------------------------------------
+
+    def _require_of_all_below(self, entry: LogCall, context: LogContext) -> None:
+        """Raise where a class below inherits the hook, and not the step that the hook speaks of."""
+        for below in self.owner.subclasses:
+            stages = {
+                way.stage
+                for call in LightningClass.of(below).calls_at(entry.node)
+                for way in call.contexts
+            }
+            if context.stage not in stages:
+                raise CannotEdit(
+                    f"{below.node.name} has a {_STEPS[context.stage]} that does not come here, and "
+                    "would put numbers of no batch; convert it by hand"
+                )
+
+    def _require_not_taken(self, place: EpochEndPlace, text: str) -> None:
+        """Raise where the hook of a base computes or resets the same object."""
+        for base in self.owner.mro()[1:]:
+            method = base.methods.get(place.name)
+            spoken = base.module.source.segment(method) if method is not None else ""
+            if re.search(rf"{re.escape(text)}\.(?:compute|reset)\(", spoken):
+                raise CannotEdit(f"{place.name} of {base.node.name} already computes {text}")
 
     def _require_reduced_by_nobody(self) -> None:
         if self._flag("sync_dist", False):
