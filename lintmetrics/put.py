@@ -468,20 +468,20 @@ class PutRouter(_Callback):  # type: ignore[misc]
 
     # Taking ---------------------------------------------------------------------------------
 
-    def _known(self, destinations: str | Sequence[str] | None) -> tuple[str, ...]:
+    def _known(self, name: str, destinations: str | Sequence[str] | None) -> tuple[str, ...]:
         if destinations is None:
             return _EVERYWHERE
         wanted = (destinations,) if isinstance(destinations, str) else tuple(destinations)
-        for name in wanted:
-            if name not in self._destinations:
-                near = difflib.get_close_matches(str(name), self._destinations, 1)
-                there = f"did you mean {near[0]!r}? " if near else ""
-                names = ", ".join(map(repr, self._destinations))
-                raise PutError(
-                    f"{_place()}: no destination is called {name!r}: {there}there are {names}"
-                )
+        for place in wanted:
+            if place not in self._destinations:
+                near = difflib.get_close_matches(str(place), self._destinations, 1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                there = ", ".join(map(repr, self._destinations))
+                raise PutError(f"{_place()}: {name!r} is put to {place!r}: {hint}there are {there}")
         if not wanted:
-            raise PutError(f"{_place()}: destinations is empty: name one, or leave it out for all")
+            raise PutError(
+                f"{_place()}: {name!r} is put to no destination: name one, or none at all for all"
+            )
         return wanted
 
     def _step(self, trainer: Any) -> int:
@@ -495,7 +495,7 @@ class PutRouter(_Callback):  # type: ignore[misc]
         return int(step) - self._epoch_ending
 
     def _take(self, name: str, value: Value, destinations: str | Sequence[str] | None) -> None:
-        wanted = self._known(destinations)
+        wanted = self._known(name, destinations)
         trainer = self._trainer()
         if trainer is None:
             return
@@ -678,7 +678,7 @@ class PutRouter(_Callback):  # type: ignore[misc]
                 link.router = self
                 waiting, link.waiting = link.waiting, []
                 for record in waiting:
-                    self._known(record.destinations)
+                    self._known(record.name, record.destinations)
                     self._route(trainer, record)
         self._deliver(trainer)
 

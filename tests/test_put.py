@@ -443,7 +443,11 @@ def test_a_destination_that_is_not_there_is_refused_with_the_nearest_name() -> N
     with pytest.raises(PutError, match="there are 'loggers', 'progress_bar', 'callbacks', 'kept'"):
         fit(model, PutRouter({"kept": Kept()}))
     model = Net(training_step=lambda self, *_: self.put("loss", 1.0, ()))
-    with pytest.raises(PutError, match="empty"):
+    with pytest.raises(PutError, match="no destination: name one"):
+        fit(model, PutRouter())
+    model = Net()
+    model.put("early", 1.0, "files")
+    with pytest.raises(PutError, match="'early' is put to 'files'"):
         fit(model, PutRouter())
 
 

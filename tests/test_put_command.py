@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,6 +182,14 @@ def test_the_runtime_imports_nothing_of_lintmetrics() -> None:
             found.add((node.module or "").split(".")[0])
     assert "lintmetrics" not in found
     assert found <= {*sys.stdlib_module_names, "torch"}
+
+
+def test_the_page_names_tests_that_there_are() -> None:
+    page = (Path(__file__).parent.parent / "docs/put.md").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
+    named = set(re.findall(r"`((?:[a-z]+_){4,}[a-z]+)`", page)) - {"_batches_that_stepped"}
+    assert len(named) > 40
+    assert [name for name in sorted(named) if f"def test_{name}(" not in tests] == []
 
 
 @pytest.mark.training
