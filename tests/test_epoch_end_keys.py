@@ -66,6 +66,22 @@ def fixed(end: str, folder: Path, other: str = LOSS) -> str:
             '    self.log("val_" + k, mean)',
             ("val_a", "val_b"),
         ),
+        (
+            "logs = {}\n"
+            "for k in outputs[0].keys():\n"
+            "    logs[k] = torch.stack([o[k] for o in outputs]).mean()\n"
+            "self.log_dict(logs)",
+            ("a", "b"),
+        ),
+        (
+            "logs = {}\n"
+            "for k in outputs[0]:\n"
+            "    mean = torch.stack([o[k] for o in outputs]).mean()\n"
+            '    logs[f"val/{k}"] = mean\n'
+            "for k, v in logs.items():\n"
+            "    self.log(k, v)",
+            ("val/a", "val/b"),
+        ),
     ],
 )
 def test_the_step_logs_each_key(end: str, keys: tuple[str, str], tmp_path: Path) -> None:
@@ -109,6 +125,14 @@ def test_a_vector_among_them_is_reduced(tmp_path: Path) -> None:
         # One key for all of them: the last one wins.
         (
             'for k in ("a", "b"):\n    self.log("x", torch.stack([o[k] for o in outputs]).mean())',
+            LOSS,
+        ),
+        (
+            "logs = {}\n"
+            "for k in outputs[0]:\n"
+            "    logs[k] = torch.stack([o[k] for o in outputs]).mean()\n"
+            "self.show(logs)\n"
+            "self.log_dict(logs)",
             LOSS,
         ),
         (

@@ -248,3 +248,71 @@ def test_what_a_hook_returns_stays_where_it_is_asked_for(tmp_path: Path) -> None
         + "    def show(self):\n        return self.on_validation_epoch_end()\n"
     )
     assert fixed(tmp_path, text) == text
+
+
+GUARDED = """\
+class Model(pl.LightningModule):
+    def __init__(self, net, parts=3):
+        super().__init__()
+        self.net = net
+        self.parts = parts
+        self.outs = []
+
+    def validation_step(self, batch, batch_idx):
+        if self.parts == 0:
+            return 0.0
+        loss = F.mse_loss(self.net(batch), batch)
+        self.outs.append(loss)
+        return loss
+
+    def on_validation_epoch_end(self):
+        if self.parts == 0:
+            return
+        avg = torch.stack(self.outs).mean()
+        self.log("v_loss", avg)
+        self.seen.append(float(avg))
+        self.outs.clear()
+"""
+
+
+def test_a_condition_under_which_the_step_ends_too_is_no_matter(tmp_path: Path) -> None:
+    done = fixed(tmp_path, GUARDED)
+    assert '        self.log("v_loss", loss)\n' in done
+    assert '        avg = self.trainer.callback_metrics["v_loss"]\n' in done
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("        if self.parts == 0:\n            return 0.0\n", ""),
+        ("        if self.parts == 0:\n            return 0.0\n", "        self.parts -= 1\n"),
+        ("            return\n", "            self.seen.append(0.0)\n            return\n"),
+    ],
+)
+def test_a_condition_of_the_hook_alone_keeps_the_mean(old: str, new: str, tmp_path: Path) -> None:
+    text = GUARDED.replace(old, new)
+    assert fixed(tmp_path, text) == text
+
+
+def test_a_mean_that_waits_for_its_hook_says_so(tmp_path: Path) -> None:
+    text = """\
+class Base(pl.LightningModule):
+    def validation_epoch_end(self, outputs):
+        print(len(outputs))
+
+
+class Model(Base):
+    def validation_step(self, batch, batch_idx):
+        loss = F.mse_loss(self(batch), batch)
+        return loss
+
+    def validation_epoch_end(self, losses):
+        self.log("v_loss", torch.stack(losses).mean())
+"""
+    (tmp_path / "model.py").write_text(HEAD + text, encoding="utf-8")
+    (finding,) = projects.check(tmp_path, "LM111").diagnostics
+    assert finding.fix is None
+    assert finding.blocked == "Model.validation_epoch_end at line 18 has to move first"
+    done = fixed(tmp_path, text, "LM111", "LM201")
+    assert '        self.log("v_loss", loss)\n' in done
+    assert "torch.stack" not in done

@@ -55,6 +55,10 @@ _OF_ONE_ELEMENT = ("torch.tensor", "torch.as_tensor", "torch.FloatTensor", "torc
 _OF_ONE_NUMBER = ("sum", "first", "statistics.mean", "statistics.fmean")
 
 
+class _Waits(CannotEdit):
+    """Another fix has to be made before this one can be."""
+
+
 class StepLogging(Codemod):
     """Metric objects and batch values, logged in the step; the epoch end that made them goes."""
 
@@ -89,6 +93,8 @@ class StepLogging(Codemod):
                 try:
                     # What the hook does besides stays in it.
                     return _Move(owner, method.name).mean(mean)
+                except _Waits:
+                    raise
                 except CannotEdit:
                     raise error from None
         except CannotEdit as error:
@@ -177,7 +183,8 @@ class _Move(HookRemoval):
                 raise CannotEdit(reading.reasons[0])
             raise CannotEdit(f"the mean at line {mean.node.lineno} is not logged by self.log")
         last = max(self.hook.body.index(statement) for statement, _ in chosen)
-        self._require_reached(self.hook.body[:last], reading)
+        before = [s for s in self.hook.body[:last] if not self._ends_step_too(s, source)]
+        self._require_reached(before, reading)
         gone = [statement for statement, _ in chosen]
         left = [s for s in self.hook.body if s not in gone and not is_docstring(s)]
         left = _alive(left, reading)
@@ -211,7 +218,7 @@ class _Move(HookRemoval):
         if all(s in reading.guards for s in rest):
             rest = []
         if not attribute and (not rest or self.told):
-            raise CannotEdit(f"{self.end.spelled} is not called with outputs by Lightning 2")
+            raise _Waits(f"{self.end.spelled} at line {self.end.line} has to move first")
         done = [s for s in self.hook.body if s not in rest and not is_docstring(s)]
         emptied = self.emptied(attribute, source, done) if attribute else None
         self.hook_goes = not rest and emptied is not None
@@ -355,6 +362,33 @@ class _Move(HookRemoval):
         for statement in reading.kept:
             if self._leaves(statement, (ast.Return, ast.Raise)):
                 raise CannotEdit(f"{self.end.spelled} may end early at line {statement.lineno}")
+
+    def _ends_step_too(self, statement: ast.stmt, source: StepSource) -> bool:
+        """Tell whether the step has ended already where the hook ends in a statement."""
+        if not isinstance(statement, ast.If) or statement.orelse or len(statement.body) > 1:
+            return False
+        named = {node.attr for node in subtree(statement.test) if isinstance(node, ast.Attribute)}
+        known = (ast.Attribute, ast.Constant, ast.Compare, ast.cmpop, ast.UnaryOp, ast.Not)
+        if not isinstance(statement.body[0], ast.Return) or any(
+            not isinstance(node, (*known, ast.expr_context))
+            and not (isinstance(node, ast.Name) and node.id == "self")
+            for node in subtree(statement.test)
+        ):
+            return False
+        for method in (source.step, self.hook):
+            for node in subtree(method):
+                if not isinstance(node, ast.Attribute) or isinstance(node.ctx, ast.Load):
+                    continue
+                if node.attr in named:
+                    return False
+        return any(
+            isinstance(other, ast.If)
+            and ast.dump(other.test) == ast.dump(statement.test)
+            and isinstance(other.body[-1], ast.Return)
+            and other.end_lineno is not None
+            and other.end_lineno < source.statement.lineno
+            for other in source.step.body
+        )
 
     def _leaves(self, statement: ast.stmt, by: type[ast.stmt] | tuple[type[ast.stmt], ...]) -> bool:
         """Tell whether the hook itself may end in a statement; functions inside it may not."""

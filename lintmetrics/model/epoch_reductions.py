@@ -321,7 +321,7 @@ class Reader(Expressions):
         return True
 
     def _by_key(self, loop: ast.For, found: Reading) -> bool:
-        """Read a loop that logs one mean for each key of the outputs."""
+        """Read a loop that logs one mean for each key of the outputs, or puts it into a dict."""
         rounds = self._rounds(loop)
         if not rounds or loop.orelse:
             return False
@@ -337,6 +337,7 @@ class Reader(Expressions):
         ):
             return False
         saved, logged = dict(self._names), list[Logged]()
+        records: dict[str, Term] = {}
         try:
             for name, key, bound_term in rounds:
                 self._constants[name] = key
@@ -347,10 +348,17 @@ class Reader(Expressions):
                 if inner.kept or inner.guards or inner.cleared or inner.returned:
                     return False
                 logged += inner.logged
+            for holder, term in self._names.items():
+                if term.kind == "record" and term is not saved.get(holder, term):
+                    records[holder] = term
         finally:
             self._names = saved
             self._constants.pop(rounds[0][0], None)
-        if not logged or any(one.term.kind != "mean" for one in logged):
+        if records and not logged:
+            self._names.update(records)
+            found.pure += [(loop, holder) for holder in records]
+            return True
+        if records or not logged or any(one.term.kind != "mean" for one in logged):
             return False
         if len({ast.dump(one.key) for one in logged}) != len(logged):
             return False  # The last value wins here, and a step would average them.
@@ -359,14 +367,16 @@ class Reader(Expressions):
         return True
 
     def _is_comprehended(self, name: ast.Name) -> bool:
-        """Tell whether a name is one that a comprehension around it binds for itself."""
-        return any(
-            isinstance(inner, ast.Name) and inner.id == name.id
-            for around in self._module.ancestors(name)
-            if isinstance(around, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp))
-            for generator in around.generators
-            for inner in subtree(generator.target)
-        )
+        """Tell whether a name is one that a loop or comprehension around it binds for itself."""
+        for around in self._module.ancestors(name):
+            targets: list[ast.expr] = []
+            if isinstance(around, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+                targets = [generator.target for generator in around.generators]
+            elif isinstance(around, ast.For) and name not in subtree(around.iter):
+                targets = [around.target]
+            if any(name.id in names_in(target) for target in targets):
+                return True
+        return False
 
     def _rounds(self, loop: ast.For) -> list[tuple[str, str, dict[str, Term]]]:
         """Return for each round of a loop the name of a key, the key, and what else it binds."""
@@ -408,9 +418,10 @@ class Reader(Expressions):
         holder = target.value
         assert isinstance(holder, ast.Name)
         known = self._names.get(holder.id)
-        if known is None or known.kind != "record" or not isinstance(target.slice, ast.Constant):
+        key = self._key(target.slice)
+        if known is None or known.kind != "record" or not isinstance(key, ast.Constant):
             return False
-        entry = (str(target.slice.value), target.slice, self.term(value))
+        entry = (str(key.value), key, self.term(value))
         self._names[holder.id] = Term("record", items=(*known.items, entry))
         found.pure.append((node, holder.id))
         return entry[2] is not None
