@@ -574,6 +574,8 @@ def _settle(
     held: _Files, fixer: _Fixer, paths: list[str], first: list[Diagnostic], report: Report
 ) -> list[Diagnostic]:
     """Check everything once more, take back what does not hold, and return what is left."""
+    from lintmetrics import packs
+
     allowed = _counts(first)
     final = first
     for _ in range(len(held.given) + 1):
@@ -582,7 +584,8 @@ def _settle(
             break
         found, failures = _merged(held, _analyse_all(held, paths, 1, None))
         final = _suppress(held, found, report)
-        follow = fixer.leads_to
+        # What is not in the style that was chosen is no worse for being written anew.
+        follow = fixer.leads_to | {code for code, rule in packs.rules().items() if rule.style}
         worse = {
             key: count
             for key, count in _counts(final).items()

@@ -189,7 +189,7 @@ def test_a_hook_of_a_base_class_goes_on_being_called(tmp_path: Path) -> None:
     text = text.replace("class Net", f"{base}\n\n\nclass Net")
     after = fixed(tmp_path, text)
     assert "super().on_validation_epoch_end()" in after
-    assert "class Net(PutMixin, Base):" in after
+    assert "class Net(Base, PutMixin):" in after
 
 
 def family(below: str) -> str:
@@ -206,6 +206,40 @@ def test_a_class_below_with_a_step_of_its_own_keeps_the_base_from_putting(tmp_pa
         """
     )
     assert "Below has a validation_step that does not come here" in blocked(tmp_path, text)
+
+
+def test_base_and_class_below_can_both_put(tmp_path: Path) -> None:
+    """With the mixin in front in both, Python would find no order for the bases."""
+    text = HEAD + dedent(
+        """
+        class Base(pl.LightningModule):
+            def on_train_epoch_end(self):
+                self.log("rate", 0.1)
+
+        class Below(Base):
+            def on_test_epoch_end(self):
+                self.log("done", 1.0)
+
+        class Lowest(Below, Other):
+            def on_test_epoch_end(self):
+                self.log("more", 1.0)
+        """
+    )
+    after = fixed(tmp_path, text)
+    assert "class Base(PutMixin, pl.LightningModule):" in after
+    assert "class Below(Base):" in after
+    assert "class Lowest(Below, Other):" in after
+
+
+def test_a_class_below_a_base_of_another_file_has_the_mixin_last(tmp_path: Path) -> None:
+    files = {
+        "base.py": "import lightning.pytorch as pl\n\n\nclass Base(pl.LightningModule): ...\n",
+        "model.py": "import lightning.pytorch as pl\nfrom base import Base\n\n\nclass Net(Base):\n"
+        "    def on_test_epoch_end(self):\n        self.log('done', 1.0)\n" + TRAINER,
+    }
+    projects.written(tmp_path, files)
+    projects.fix(tmp_path, style="put")
+    assert "class Net(Base, PutMixin):" in (tmp_path / "model.py").read_text(encoding="utf-8")
 
 
 def test_what_the_base_computes_is_not_computed_again(tmp_path: Path) -> None:

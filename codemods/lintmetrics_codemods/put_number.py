@@ -610,8 +610,19 @@ class _Handover:
             return
         module = self.owner.module
         name = self.editor.add_import(module, put_style.home(module.project), put_style.MIXIN)
-        start = module.source.start(self.owner.node.bases[0])
-        self.editor.replace_range(module, start, start, f"{name}, ")
+        source, bases = module.source, self.owner.node.bases
+        above = self.owner.mro()[1:]
+        if above:
+            # Behind the others, it stands right whether or not a base has it or will get it.
+            end = source.end(bases[-1])
+            self.editor.replace_range(module, end, end, f", {name}")
+        else:
+            start = source.start(bases[0])
+            self.editor.replace_range(module, start, start, f"{name}, ")
+        for base in above:
+            if base.module is module:
+                # Let it get the mixin first: then this class needs none.
+                self.editor.claim(module, base.node, source.start(self.call.node))
 
 
 _ADDS = "add_dataloader_idx"
