@@ -7,6 +7,9 @@ import os
 import re
 from pathlib import Path
 
+import projects
+import pytest
+
 from lintmetrics import runner, syntax
 from lintmetrics.config import CommandLine, Configuration
 from lintmetrics.project import Project
@@ -56,3 +59,44 @@ def test_a_file_that_cannot_be_read_mentions_nothing(tmp_path: Path) -> None:
 
     gone = Project(read, lambda: [os.fspath(tmp_path / "gone.py")])
     assert gone.mentioning(re.compile("class")) == []
+
+
+WATCHES = """
+import pytorch_lightning as pl
+
+stop = pl.callbacks.EarlyStopping(monitor="val/loss")
+
+
+class Other(pl.LightningModule):
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self(batch))
+"""
+LOGS = """
+import pytorch_lightning as pl
+
+
+class Model(pl.LightningModule):
+    def validation_step(self, batch, batch_idx):
+        self.log("val/loss", self(batch))
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "mark", "counts"),
+    [
+        ("mine", "", True),
+        ("mine/parts", "", False),
+        ("others", "", False),
+        ("mine/parts", "mine/setup.cfg", True),
+        ("others", "mine/setup.cfg", False),
+        ("others", "setup.cfg", True),
+    ],
+)
+def test_what_lies_around_a_file_belongs_to_it_as_far_as_a_mark_says(
+    place: str, mark: str, counts: bool, tmp_path: Path
+) -> None:
+    """Without a mark, such as in a folder of many trees, only the files beside it do."""
+    texts = {"mine/train.py": WATCHES, f"{place}/model.py": LOGS}
+    projects.written(tmp_path, texts | ({mark: ""} if mark else {}))
+    report = projects.check(tmp_path / "mine" / "train.py", "LM401")
+    assert projects.codes(report) == ([] if counts else ["LM401"])
