@@ -500,6 +500,8 @@ def test_texts_that_a_network_is_given_show_no_size(tmp_path: Path) -> None:
         ("n = len(batch)", "self(pixels=batch['image'], labels=n)", "batch['image'].size(0)"),
         ("n = len(batch)", "self._loss(batch)", "batch[1].size(0)"),
         ("n = len(batch)", "self._loss(data=batch)", "batch[1].size(0)"),
+        ("x, y = batch", "self(pixels=x)\n        del x", "batch[0].size(0)"),
+        ("*names, x, y = batch", "self(pixels=x)\n        del x", ""),
         # What another method makes of it, or a text, shows no size.
         ("batch = self.moved(batch)", "self._loss(batch)", ""),
         ("n = len(batch)", "self._loss(batch[0])", ""),

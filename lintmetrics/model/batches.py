@@ -326,7 +326,12 @@ def _evident(cls: ClassInfo, function: FunctionNode, name: str) -> str | None:
         if rebinds_before_end(function, part):
             continue
         if _is_tensor(function, part):
-            return f"{part}.size(0)"
+            if not _is_deleted(function, part):
+                return f"{part}.size(0)"
+            before = parts[: parts.index(part)] if part in parts else [None]
+            # One that has no name here may be starred.
+            if None not in before and not rebinds_before_end(function, name):
+                return f"{name}[{len(before)}].size(0)"
     return (
         _asked_part(cls, function, name)
         or _handed_back(cls, function, name)
@@ -347,16 +352,17 @@ def _asked_part(cls: ClassInfo, function: FunctionNode, name: str) -> str | None
         holder = cls.module.parent(node)
         target = holder.targets[0] if isinstance(holder, ast.Assign) else None
         if isinstance(target, ast.Name) and target.id != "_":
-            if not _is_unbound(function, target.id) and _is_tensor(function, target.id):
+            changes = rebinds_before_end(function, target.id) or _is_deleted(function, target.id)
+            if not changes and _is_tensor(function, target.id):
                 return f"{target.id}.size(0)"
         elif not _IN_WORDS.search(str(key)) and _is_used_as_tensor(cls.module, node):
             return f"{cls.module.source.segment(node)}.size(0)"
     return None
 
 
-def _is_unbound(function: FunctionNode, name: str) -> bool:
-    """Tell whether a name is bound to more than one thing, or deleted."""
-    return rebinds_before_end(function, name) or any(
+def _is_deleted(function: FunctionNode, name: str) -> bool:
+    """Tell whether a body deletes a name."""
+    return any(
         isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Del)
         for node in own_nodes(function)
     )
