@@ -497,4 +497,61 @@ def test_a_batch_whose_size_is_not_evident_is_for_a_person(tmp_path: Path) -> No
     )
     reason = blocked(tmp_path, text)
     assert reason.startswith("the size of the batch is not evident in validation_step")
-    assert "multiply what is added" in reason
+    assert "multiply the value at line" in reason
+
+
+# Callbacks ---------------------------------------------------------------------------------------
+
+_CALLBACK = """
+import numpy as np
+import lightning.pytorch as pl
+
+
+class Shown(pl.Callback):
+    def __init__(self):
+        self.total = 0.0
+        self.n = 0
+        self.losses = []
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        {step}
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        pl_module.log("shown", {mean})
+        self.total = 0.0
+        self.n = 0
+        self.losses.clear()
+"""
+
+
+def callback(step: str, mean: str) -> str:
+    return _CALLBACK.format(step=step, mean=mean)
+
+
+def test_a_total_of_a_callback_is_found_with_what_to_do(tmp_path: Path) -> None:
+    step = 'self.total += outputs["loss"].item()\n        self.n += 1'
+    (finding,) = found(tmp_path, callback(step, "self.total / self.n"))
+    assert finding.help == (
+        "log the batch value in on_validation_batch_end: "
+        'pl_module.log("shown", value, on_step=False, on_epoch=True)'
+    )
+    assert finding.blocked is not None
+    assert finding.blocked.startswith("the size of the batch is not evident in on_validation_batch")
+
+
+def test_a_total_of_a_callback_is_weighed_where_the_batch_is_taken_apart(tmp_path: Path) -> None:
+    step = (
+        'self.total += outputs["loss"].item()\n        self.n += 1\n        print(batch[0].size(0))'
+    )
+    after = fixed(tmp_path, callback(step, "self.total / self.n"), *Relation)
+    assert 'self.total += outputs["loss"].item() * batch[0].size(0)' in after
+    assert "self.n += batch[0].size(0)" in after
+
+
+def test_a_list_of_a_callback_is_found_with_what_to_do(tmp_path: Path) -> None:
+    step = 'self.losses.append(outputs["loss"].item())'
+    reason = blocked(tmp_path, callback(step, "np.mean(self.losses)"))
+    assert reason == (
+        "Shown is a callback, and has no step of its own; log each batch value in "
+        "on_validation_batch_end, where Lightning weighs it by the size of the batch"
+    )

@@ -73,7 +73,7 @@ class StepLogging(Codemod):
             mean = finding.detail
             assert isinstance(mean, BatchMean)
             assert isinstance(finding.subject, LightningClass)
-            if finding.subject.totals_in(mean.origin.node):
+            if finding.subject.is_of_totals(mean.origin.node):
                 return Blocked("")
             owner = mean.module.enclosing_class(mean.node)
             if owner is None or mean.function is None:

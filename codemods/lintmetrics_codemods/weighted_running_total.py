@@ -11,10 +11,11 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode, block_of
 from lintmetrics.model import attribute_names, batches, hooks, running_totals
 from lintmetrics.model.flow import LightningClass
-from lintmetrics.model.hook_effects import Added, BatchMean
+from lintmetrics.model.hook_effects import Added, BatchMean, MeterUpdate
 from lintmetrics.model.kept_outputs import KeptList
+from lintmetrics.model.mean_meters import mean_meter
 from lintmetrics.model.running_totals import addition, attribute_of
-from lintmetrics.model.values import Form, numbers
+from lintmetrics.model.values import Form, Meter, numbers
 from lintmetrics.project import Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import subtree
@@ -35,6 +36,9 @@ class WeightedRunningTotal(Codemod):
         """Plan the weights of every total that is divided by one number of batches."""
         assert isinstance(finding.subject, LightningClass)
         assert isinstance(finding.detail, BatchMean)
+        meter = _meter_of(finding.subject, finding.detail)
+        if meter:
+            return _weighed_updates(finding.subject, meter)
         weighing = _Weighing(finding.subject, finding.detail)
         return weighing.fix() if weighing.totals else Blocked("")
 
@@ -233,39 +237,10 @@ class _Weighing:
     # What is added ----------------------------------------------------------------------------
 
     def _require_mean(self, text: str, one: Added) -> None:
-        """Raise where what a step adds is known to be no mean over the samples of the batch."""
-        shown = one.module.source.segment(one.added)
-        forms = {number.form for number in numbers(one.value)}
-        if forms and forms <= _MEANS:
-            return
-        if forms - _MEANS - {Form.DATA}:
-            raise CannotEdit(
-                f"`{shown}` at line {one.node.lineno} is a sum or a count, which needs no weight; "
-                f"give {text} a number of samples of its own to be divided by"
-            )
-        self.assumed.append(f"`{shown}` is a mean over the samples of the batch")
+        self.assumed += _assumed(one, one.added, text)
 
     def _size(self, one: Added) -> str:
-        """Return the size of the batch, where a value is added."""
-        function, module = one.function, one.module
-        cls = module.enclosing_class(one.node) or self.model.cls
-        if function is None:
-            raise CannotEdit(f"the value added at line {one.node.lineno} is in no method")
-        line = batches.chunked(cls, function)
-        if line is not None:
-            raise CannotEdit(f"the batch is worked on piece by piece at line {line}")
-        size = batches.of(cls, function, sorted(self.stages[id(one.node)])).expression
-        if size is None:
-            raise CannotEdit(
-                f"the size of the batch is not evident in {function.name} at "
-                f"{module.source.path}:{function.lineno}; multiply what is added at line "
-                f"{one.node.lineno} by it, and divide by the number of samples"
-            )
-        if not batches.is_known_at(module, one.added, size):
-            raise CannotEdit(
-                f"`{size}`, the size of the batch, is not known yet at line {one.node.lineno}"
-            )
-        return size
+        return _size_at(self.model, one, one.added, self.stages[id(one.node)])
 
     def _weigh(self, one: Added) -> None:
         source, size = one.module.source, self._size(one)
@@ -382,6 +357,96 @@ class _Weighing:
                 continue
             if ast.unparse(right) == length and self._places(left):
                 self.editor.replace(self.module, right, counter)
+
+
+def _assumed(one: Added | MeterUpdate, value: ast.expr, text: str) -> list[str]:
+    """Return what must be assumed of a value, so that it is a mean over the samples of a batch."""
+    shown = one.module.source.segment(value)
+    forms = {number.form for number in numbers(one.value)}
+    if forms and forms <= _MEANS:
+        return []
+    if forms - _MEANS - {Form.DATA}:
+        raise CannotEdit(
+            f"`{shown}` at line {one.node.lineno} is a sum or a count, which needs no weight; "
+            f"give {text} a number of samples of its own to be divided by"
+        )
+    return [f"`{shown}` is a mean over the samples of the batch"]
+
+
+def _size_at(
+    model: LightningClass, one: Added | MeterUpdate, value: ast.expr, stages: set[str]
+) -> str:
+    """Return the size of the batch, where a value is added."""
+    function, module = one.function, one.module
+    cls = module.enclosing_class(one.node) or model.cls
+    if function is None:
+        raise CannotEdit(f"the value at line {one.node.lineno} is in no method")
+    line = batches.chunked(cls, function)
+    if line is not None:
+        raise CannotEdit(f"the batch is worked on piece by piece at line {line}")
+    size = batches.of(cls, function, sorted(stages)).expression
+    if size is None:
+        raise CannotEdit(
+            f"the size of the batch is not evident in {function.name} at "
+            f"{module.source.path}:{function.lineno}; multiply the value at line "
+            f"{one.node.lineno} by it, and divide by the number of samples"
+        )
+    if not batches.is_known_at(module, value, size):
+        raise CannotEdit(
+            f"`{size}`, the size of the batch, is not known yet at line {one.node.lineno}"
+        )
+    return size
+
+
+# Objects that keep a mean -----------------------------------------------------------------------
+
+
+def _meter_of(model: LightningClass, mean: BatchMean) -> str:
+    """Return the attribute of the object that keeps a mean, empty where no object does."""
+    node = mean.origin.node
+    owner = node.func if isinstance(node, ast.Call) else node
+    if not isinstance(owner, ast.Attribute):
+        return ""
+    attribute = attribute_of(owner.value)
+    held = attribute is not None and isinstance(model.attributes.get(attribute), Meter)
+    return attribute if held and attribute is not None else ""
+
+
+def _weighed_updates(model: LightningClass, attribute: str) -> Fix | Blocked:
+    """Plan the size of the batch as the weight of each value that an object is given."""
+    held = model.attributes[attribute]
+    assert isinstance(held, Meter)
+    kept = mean_meter(held.cls)
+    assert kept is not None
+    if not kept.weight:
+        return Blocked(
+            f"{held.cls.node.name}.{kept.method} counts each value once; let it take the size of "
+            "the batch as a weight, and give it"
+        )
+    editor, assumed, done = Editor(), list[str](), list[ast.Call]()
+    for update in model.meter_updates:
+        if update.attribute != attribute or update.node in done:
+            continue
+        done.append(update.node)
+        value, *weights = update.node.args
+        assumed += _assumed(update, value, f"self.{attribute}")
+        stages = {
+            hooks.stage_of(other.hook) for other in model.meter_updates if other.node is update.node
+        }
+        size = _size_at(model, update, value, stages)
+        if not update.once:
+            raise CannotEdit(f"self.{attribute} is given several values at line {value.lineno}")
+        if weights:
+            editor.replace(update.module, weights[0], size)
+        else:
+            editor.append_argument(update.module, update.node, size)
+    said = f"self.{attribute} is given each batch value with the size of its batch"
+    if assumed:
+        said += "; assumes " + "; ".join(dict.fromkeys(assumed))
+    return Fix(Relation.ASSUMES if assumed else Relation.CORRECTS, said, editor.edits)
+
+
+# What a place is --------------------------------------------------------------------------------
 
 
 def _attribute(text: str) -> str:

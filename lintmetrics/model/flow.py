@@ -16,7 +16,7 @@ from functools import cached_property
 from lintmetrics.model import arithmetic, attribute_changes, containers, hooks, running_totals
 from lintmetrics.model.followed_calls import CallFollower
 from lintmetrics.model.frames import Frame, Names, OutOfBudget
-from lintmetrics.model.hook_effects import Added, BatchMean
+from lintmetrics.model.hook_effects import Added, BatchMean, MeterUpdate
 from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.values import (
     UNKNOWN,
@@ -24,6 +24,7 @@ from lintmetrics.model.values import (
     Elements,
     Form,
     Map,
+    Meter,
     Named,
     Number,
     SelfValue,
@@ -105,6 +106,13 @@ class LightningClass(CallFollower):
         ]
         return [text for text in dict.fromkeys(read) if text in added]
 
+    def is_of_totals(self, node: ast.expr) -> bool:
+        """Tell whether an expression reads totals, or objects that keep a mean, of the module."""
+        kept = {one.attribute for one in self.meter_updates}
+        return bool(self.totals_in(node)) or any(
+            isinstance(inner, ast.Attribute) and inner.attr in kept for inner in subtree(node)
+        )
+
     @cached_property
     def _by_node(self) -> dict[ast.Call, list[LogCall]]:
         found: dict[ast.Call, list[LogCall]] = {}
@@ -118,7 +126,8 @@ class LightningClass(CallFollower):
         Such a hook is run apart from the others: what it logs arrives nowhere.
         """
         kept = self._logs, self.uses, self.appends, self._means, self.returned, self.attributes
-        added, self.added = self.added, []
+        fed = self.added, self.meter_updates
+        self.added, self.meter_updates = [], []
         self._logs, self.uses, self.appends, self._means = {}, [], [], {}
         self.returned, self.attributes = dict(self.returned), Names(self.attributes)
         try:
@@ -127,7 +136,7 @@ class LightningClass(CallFollower):
             return [replace(call, contexts=(way,)) for group in groups for call, way in group]
         finally:
             self._logs, self.uses, self.appends, self._means, self.returned, self.attributes = kept
-            self.added = added
+            self.added, self.meter_updates = fed
 
     def calls_at(self, node: ast.Call) -> list[LogCall]:
         """Return what one ``self.log`` or ``self.log_dict`` call logs: an entry for each key."""
@@ -190,6 +199,20 @@ class LightningClass(CallFollower):
                 continue
             if running_totals.is_total(self.cls, attribute):
                 self.attributes[attribute] = _totals([(one.keys, one) for one in own])
+        self._collect_meters(stage)
+
+    def _collect_meters(self, stage: str) -> None:
+        """Give each object that keeps a mean what the steps of a stage gave it."""
+        found: dict[str, list[MeterUpdate]] = {}
+        for one in self.meter_updates:
+            found.setdefault(one.attribute, []).append(one)
+        for attribute, updates in found.items():
+            own = [one for one in updates if hooks.stage_of(one.hook) == stage]
+            held = self.attributes.get(attribute)
+            if not isinstance(held, Meter):
+                continue
+            fed = _fed(own) if own and attribute not in self._set_in_batches else None
+            self.attributes[attribute] = replace(held, fed=fed)
 
     @cached_property
     def _windows(self) -> frozenset[str]:
@@ -376,6 +399,20 @@ def _totals(rows: list[tuple[tuple[str | None, ...], Added]]) -> Value:
     if any("*" in key for key in inner):
         return Elements(_totals([(keys[1:], added) for keys, added in rows]))
     return Map(tuple((key, _totals(found)) for key, found in inner.items()))
+
+
+def _fed(updates: list[MeterUpdate]) -> Number | None:
+    """Return what an object that keeps a mean holds, where each batch gave it one value."""
+    if len({one.node for one in updates}) != 1 or not all(one.once for one in updates):
+        return None
+    update = updates[0]
+    value = list(numbers(update.value))
+    forms = {number.form for number in value}
+    origins = arithmetic.union(*(number.origins for number in value))
+    if len(forms) == 1 and forms != {Form.DATA}:
+        return Number(Form.STACKED, origins, entry=forms.pop())
+    named = running_totals.is_named_as_mean(update.node.func, update.node.args[0])
+    return Number(Form.STACKED, origins, entry=Form.DATA) if named and len(forms) < 2 else None
 
 
 def _total(additions: list[Added]) -> Value:

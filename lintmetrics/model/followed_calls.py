@@ -21,8 +21,9 @@ from lintmetrics.model import (
     value_methods,
 )
 from lintmetrics.model.frames import Frame, Names, Returned
-from lintmetrics.model.hook_effects import Added, Append, BatchMean, MetricUse
+from lintmetrics.model.hook_effects import Added, Append, BatchMean, MeterUpdate, MetricUse
 from lintmetrics.model.interpreter import Interpreter, is_chain
+from lintmetrics.model.mean_meters import mean_meter
 from lintmetrics.model.values import (
     UNKNOWN,
     Callee,
@@ -32,6 +33,7 @@ from lintmetrics.model.values import (
     Form,
     Instance,
     Map,
+    Meter,
     Metric,
     Named,
     Number,
@@ -68,6 +70,7 @@ class CallFollower(Interpreter):
         self.uses: list[MetricUse] = []
         self.appends: list[Append] = []
         self.added: list[Added] = []
+        self.meter_updates: list[MeterUpdate] = []
         self._set_in_batches: set[str] = set()
         self._means: dict[tuple[int, int], BatchMean] = {}
         self._hook = ""
@@ -422,6 +425,8 @@ class CallFollower(Interpreter):
         if isinstance(symbol, ClassInfo):
             if symbol.is_kind("Metric"):
                 return Metric(symbol.name, node, frame.module, custom=symbol)
+            if mean_meter(symbol) is not None:
+                return Meter(symbol)
             if _is_formula(symbol):
                 return Component(symbol)
             return arithmetic.opaque(arguments, keywords, data_only=True)
@@ -454,6 +459,10 @@ class CallFollower(Interpreter):
                 self._bind(frame, function.value, changed)
                 return UNKNOWN
 
+        if isinstance(owner, Meter):
+            self._update_meter(frame, node, owner, function, arguments)
+            return self._mean_of_meter(frame, owner, name, node)
+
         def one(value: Value) -> Value:
             if isinstance(value, Metric):
                 if name in ("update", "compute", "reset", "forward"):
@@ -472,6 +481,29 @@ class CallFollower(Interpreter):
             return value_methods.method(value, name, node, frame.module, arguments, keywords)
 
         return each(owner, one)
+
+    def _update_meter(
+        self,
+        frame: Frame,
+        node: ast.Call,
+        meter: Meter,
+        function: ast.Attribute,
+        arguments: Sequence[Value],
+    ) -> None:
+        """Keep what a hook that runs for each batch gives to an object that keeps a mean."""
+        kept, attribute = mean_meter(meter.cls), running_totals.attribute_of(function.value)
+        if kept is None or attribute is None or function.attr != kept.method:
+            return
+        if not hooks.is_batch_hook(self._hook) or not arguments:
+            return
+        plain = isinstance(function.value, ast.Attribute) and not node.keywords
+        weights = arguments[1:]
+        once = plain and self._loops == 0 and all(weight == Const(1) for weight in weights)
+        self.meter_updates.append(
+            MeterUpdate(
+                attribute, arguments[0], node, frame.module, frame.function, self._hook, once
+            )
+        )
 
     def _use(
         self,

@@ -75,6 +75,22 @@ class Added:
 
 
 @dataclass(frozen=True, eq=False)
+class MeterUpdate:
+    """A value is given to an object that keeps a mean (``self.loss_meter.update(value)``).
+
+    ``once`` says that it counts once for its batch.
+    """
+
+    attribute: str
+    value: Value
+    node: ast.Call
+    module: Module = field(repr=False)
+    function: FunctionNode | None
+    hook: str
+    once: bool
+
+
+@dataclass(frozen=True, eq=False)
 class BatchMean:
     """A mean in which each batch of the epoch has one vote.
 

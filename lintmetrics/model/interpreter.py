@@ -15,6 +15,7 @@ from lintmetrics.model import (
     arithmetic,
     containers,
     library_objects,
+    mean_meters,
     running_totals,
     texts,
     value_methods,
@@ -29,6 +30,7 @@ from lintmetrics.model.values import (
     Elements,
     Form,
     Map,
+    Meter,
     Named,
     Number,
     SelfValue,
@@ -355,11 +357,22 @@ class Interpreter(ABC):
             return UNKNOWN
         if isinstance(owner, Component):
             return _part_of(owner, node.attr)
+        if isinstance(owner, Meter):
+            return self._mean_of_meter(frame, owner, node.attr, node)
         if isinstance(owner, Named):
             return (
                 self._symbol(frame, node) if is_chain(node) else Named(f"{owner.name}.{node.attr}")
             )
         return each(owner, lambda value: value_methods.attribute(value, node, frame.module))
+
+    def _mean_of_meter(self, frame: Frame, meter: Meter, name: str, node: ast.expr) -> Value:
+        """Return the mean that an object keeps, where each batch gave it one value."""
+        kept = mean_meters.mean_meter(meter.cls)
+        if meter.fed is None or kept is None or name not in kept.means:
+            return UNKNOWN
+        value = arithmetic.reduced(meter.fed, "mean", True, node, frame.module)
+        self._note_mean(frame, node, value)
+        return value
 
     def _eval_subscript(self, frame: Frame, node: ast.Subscript) -> Value:
         owner = self._eval(frame, node.value)

@@ -212,6 +212,17 @@ class Component(Value):
 
 
 @dataclass(frozen=True)
+class Meter(Value):
+    """An object of a class of the project that keeps the mean of what it is given.
+
+    ``fed`` is what the batches of an epoch gave it, each once; ``None`` while that is not known.
+    """
+
+    cls: ClassInfo
+    fed: Number | None = None
+
+
+@dataclass(frozen=True)
 class Callee(Value):
     """A function of the project, bound to the module (``bound``) or free.
 

@@ -87,13 +87,11 @@ class MeanOfBatchMeans(Rule):
                 label = f'"{named[0]}"' if len(named) == 1 else label
                 label += "" if shown or not handed else ", returned for callbacks alone,"
                 keys = [*shown, *handed]
-            step = next(
-                (s for s, stage in hooks.STEPS.items() if stage == hooks.stage_of(mean.hook)), ""
-            )
             yield Finding(
                 model,
                 f"{label} gives every batch one vote, so a short last one weighs as a full one",
-                help=_help(step or "the step", keys, label.partition(",")[0]),
+                help=_help(model, mean.hook, keys, label.partition(",")[0]),
+                blocked=_of_callback(model, mean),
                 node=mean.node,
                 module=mean.module,
                 detail=mean,
@@ -101,12 +99,37 @@ class MeanOfBatchMeans(Rule):
             )
 
 
-def _help(step: str, keys: list[str], label: str) -> str:
+def _help(model: LightningClass, hook: str, keys: list[str], label: str) -> str:
+    step = _step(model, hook)
     if len(keys) == 1 and "*" not in keys[0]:
-        call = f'self.log("{keys[0]}", value, on_step=False, on_epoch=True)'
+        receiver = "pl_module" if _is_callback(model) else "self"
+        call = f'{receiver}.log("{keys[0]}", value, on_step=False, on_epoch=True)'
         return f"log the batch value in {step}: {call}"
     which = "each its own key" if len(keys) > 1 else f"the key that {label} goes by"
     return f"log the batch value in {step} under {which}, with on_step=False, on_epoch=True"
+
+
+def _step(model: LightningClass, hook: str) -> str:
+    """Return the hook that sees the batches of an epoch, as a module or a callback has it."""
+    stage = hooks.stage_of(hook)
+    if _is_callback(model):
+        loop = {"val": "validation"}.get(stage, stage)
+        return f"on_{loop}_batch_end"
+    return next((step for step, of in hooks.STEPS.items() if of == stage), "the step")
+
+
+def _is_callback(model: LightningClass) -> bool:
+    return model.cls.is_kind("Callback") and not model.cls.is_kind("LightningModule")
+
+
+def _of_callback(model: LightningClass, mean: BatchMean) -> str | None:
+    """Return what a person does with the mean of a callback, which no step of its own makes."""
+    if not _is_callback(model) or model.is_of_totals(mean.origin.node):
+        return None
+    return (
+        f"{model.cls.node.name} is a callback, and has no step of its own; log each batch value in "
+        f"{_step(model, mean.hook)}, where Lightning weighs it by the size of the batch"
+    )
 
 
 def _called(mean: BatchMean) -> str:
