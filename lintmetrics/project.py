@@ -217,9 +217,12 @@ class Module:
                 return self.class_info(candidate)
         return None
 
-    @property
-    def call_sites(self) -> Iterator[CallSite]:
+    @cached_property
+    def call_sites(self) -> tuple[CallSite, ...]:
         """Every call in the file whose callee belongs to TorchMetrics or Lightning, in order."""
+        return tuple(self._find_call_sites())
+
+    def _find_call_sites(self) -> Iterator[CallSite]:
         for call in self.calls:
             root: ast.expr = call.func
             while isinstance(root, ast.Attribute):

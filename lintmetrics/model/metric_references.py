@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from lintmetrics.kept_answers import kept
 from lintmetrics.model.metric_api import MetricCall, is_guarded, kind_of, read, wants_task
 from lintmetrics.model.moved_names import is_exported, is_passed_on, successor
 from lintmetrics.model.tensors import bindings
@@ -68,8 +69,13 @@ def handed_on_at(module: Module, node: ast.AST) -> HandedOn | None:
     return next((one for one in handed_on(module) if one.node is node), None)
 
 
-def metric_calls(module: Module) -> Iterator[MetricCall]:
-    """Yield the calls of metrics in a file: by name, and through values that hold a metric."""
+@kept
+def metric_calls(module: Module) -> tuple[MetricCall, ...]:
+    """Return the calls of metrics in a file: by name, and through values that hold a metric."""
+    return tuple(_calls(module))
+
+
+def _calls(module: Module) -> Iterator[MetricCall]:
     through = {call.node: call for one in handed_on(module) for call in one.calls}
     for site in module.call_sites:
         call = through.pop(site.node, None) or read(site.module, site.node, site.name)
