@@ -9,6 +9,7 @@ from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor
 from lintmetrics.model.metric_draft import quote_of
 from lintmetrics.model.old_members import OldMember
+from lintmetrics.model.trainer_at_hand import has_trainer
 from lintmetrics.rule import Finding
 
 
@@ -43,8 +44,62 @@ class CurrentLightningMember(Codemod):
             ):
                 written = written[1:-1]
         editor.replace(module, place, written)
+        if _needs_trainer(member):
+            if _may_be_none(member):
+                return Blocked(
+                    f"self.{change.member} was None without a Trainer, and self.trainer raises "
+                    "there: ask for it only where a Trainer runs the module"
+                )
+            return Fix(
+                Relation.ASSUMES,
+                f"{change.note}; assumed that a Trainer runs the module here, without one "
+                "self.trainer raises",
+                editor.edits,
+            )
         relation = Relation.PRESERVES if change.codemod == "safe" else Relation.ASSUMES
         return Fix(relation, change.note, editor.edits)
+
+
+def _needs_trainer(member: OldMember) -> bool:
+    """Tell whether what took the place of a member asks for a Trainer that may not be there."""
+    if not member.change.template.startswith("{object}.trainer."):
+        return False
+    cls, function = (
+        member.module.enclosing_class(member.node),
+        member.module.enclosing_function(member.node),
+    )
+    value = member.node.value
+    if cls is None or function is None or not isinstance(value, ast.Name) or value.id != "self":
+        return True
+    return not has_trainer(cls, function.name)
+
+
+def _may_be_none(member: OldMember) -> bool:
+    """Tell whether the code asks if there is one, or runs before there can be any."""
+    function = member.module.enclosing_function(member.node)
+    if function is not None and function.name == "__init__":
+        return True
+    text = member.module.source.segment(member.node)
+    for above in member.module.ancestors(member.node):
+        if isinstance(above, (ast.If, ast.IfExp, ast.While, ast.BoolOp, ast.Assert)):
+            tests = above.values if isinstance(above, ast.BoolOp) else [above.test]
+            if any(_asks(test, text) for test in tests):
+                return True
+        if above is function:
+            break
+    return False
+
+
+def _asks(test: ast.expr, text: str) -> bool:
+    """Tell whether a condition asks if something is there."""
+    if isinstance(test, ast.BoolOp):
+        return any(_asks(value, text) for value in test.values)
+    if isinstance(test, ast.UnaryOp):
+        return _asks(test.operand, text)
+    if isinstance(test, ast.Compare):
+        none = any(isinstance(one, ast.Constant) and one.value is None for one in test.comparators)
+        return none and ast.unparse(test.left) == text
+    return ast.unparse(test) == text
 
 
 # Counts that were 0 or None without such a device, and the keys that Lightning 1 set by itself.

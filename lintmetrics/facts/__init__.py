@@ -410,6 +410,40 @@ def shifted_arguments(metric: str) -> tuple[ShiftedArgument, ...]:
     )
 
 
+@dataclass(frozen=True)
+class LightningPosition:
+    """A positional argument that Lightning reads as another parameter than older releases did.
+
+    Args:
+        owner: the class that is made; ``position``: the place of the argument, from 0.
+        value: which values give such a call away: ``"bool"``, ``"uri"``, ``"text"``, ``"key"`` (one
+            that the project logs), ``"object"`` (anything but a text) or ``"any"``.
+        old: the parameter it was; ``until``: the last release that read it so.
+        consequence: what the newest release does with the call.
+        text: the change in words.
+        source: what was looked at or run.
+    """
+
+    owner: str
+    position: str
+    value: str
+    old: str
+    until: str
+    consequence: str
+    text: str
+    source: str
+
+
+@cache
+def lightning_positions() -> dict[str, tuple[LightningPosition, ...]]:
+    """Return the arguments by position that are read otherwise than before, by their class."""
+    table: dict[str, tuple[LightningPosition, ...]] = {}
+    for row in rows("lightning_positions"):
+        one = LightningPosition(**row)
+        table[one.owner] = (*table.get(one.owner, ()), one)
+    return table
+
+
 @cache
 def ignored_arguments(metric: str, task: str) -> dict[str, str]:
     """Return the arguments that a metric ignores with a task, with the value that does no harm."""

@@ -80,6 +80,15 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
     if found is None:
         return None
     kind = kind_of(module, node.value)
+    outer, _, inner = change.owner.partition(".")
+    if inner:
+        # What one member holds has lost another.
+        if not isinstance(node.value, ast.Attribute) or node.value.attr != inner:
+            return None
+        if outer not in kind_of(module, node.value.value).names or _is_stored(module, node.attr):
+            return None
+        left = is_left_alone(module, node, node.attr)
+        return None if left else OldMember(module, node, change.owner, change, found)
     if change.kind == "argparse" and not kind.names:
         kind = kind_of_class(module.resolve(node.value))
     if change.kind == "method" and _is_of_class(module, node.value):
@@ -122,3 +131,9 @@ def _is_ours(module: Module, node: ast.Attribute, kind: Kind, change: Change) ->
         stored = re.compile(rf"\.{name}\s*=[^=]|setattr\([^)]*['\"]{name}['\"]")
         return not stored.search(module.source.code)
     return True
+
+
+def _is_stored(module: Module, name: str) -> bool:
+    """Tell whether any object of the project has an attribute of a name."""
+    spelled = rf"\.{name}\s*(?::[^=\n]+)?=[^=]|\bdef {name}\b|^\s+{name}\s*[:=]"
+    return bool(module.project.mentioning(re.compile(spelled, re.MULTILINE)))

@@ -120,3 +120,56 @@ def _is_state(method: FunctionInfo, node: ast.AST, name: str) -> bool:
         and isinstance(node.ctx, ast.Load)
         and is_self(node.value, method.node)
     )
+
+
+def overwritten(metric: MetricClass) -> Iterator[tuple[State, Change]]:
+    """Yield the sums over processes that each update of a class replaces by those of its batch.
+
+    None where ``forward`` adds up the batches: it does so in a class that says that it need not
+    look at what it has.
+    """
+    if (
+        metric.flag("full_state_update") is not None
+        and metric.flag("full_state_update") is not True
+    ):
+        return
+    for state in metric.states:
+        if state.cls is not metric.cls or state.kind != "tensor" or state.reduction != "sum":
+            continue
+        if metric.state(state.name) is not state or metric.reads(metric.updates, state.name):
+            continue
+        moves = metric.changed(state.name)
+        if not moves or not metric.reads(metric.computes, state.name):
+            continue
+        if all(_replaces(metric, move) for move in moves) and not _hands_itself_on(metric):
+            yield state, moves[0]
+
+
+def _replaces(metric: MetricClass, move: Change) -> bool:
+    """Tell whether every update comes to a statement that sets a state to a value of the batch."""
+    method, value = move.method, getattr(move.node, "value", None)
+    if move.kind != "set" or not isinstance(move.node, ast.Assign) or method.node.name != "update":
+        return False
+    if move.module.parent(move.node) is not method.node or value is None:
+        return False
+    arguments = {one.arg for one in ast.walk(method.node.args) if isinstance(one, ast.arg)}
+    local = set(method.module.scope_of(method.node)) | arguments
+    names = {node.id for node in subtree(value) if isinstance(node, ast.Name)}
+    return any(name in local and not _is_self_name(name, method) for name in names)
+
+
+def _is_self_name(name: str, method: FunctionInfo) -> bool:
+    """Tell whether a name is the first parameter of a method."""
+    arguments = [*method.node.args.posonlyargs, *method.node.args.args]
+    return bool(arguments) and arguments[0].arg == name
+
+
+def _hands_itself_on(metric: MetricClass) -> bool:
+    """Tell whether update gives the object itself to other code."""
+    return any(
+        isinstance(node, ast.Name)
+        and is_self(node, method.node)
+        and not isinstance(method.module.parent(node), ast.Attribute)
+        for method in metric.updates
+        for node in subtree(method.node)
+    )
