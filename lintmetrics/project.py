@@ -378,10 +378,13 @@ class Module:
         }
 
     def constant(self, name: str) -> object:
-        """Return the value of a top-level constant such as ``PREFIX = "val"``, else ``None``."""
+        """Return the value of a top-level constant such as ``PREFIX = "val"``, else ``None``.
+
+        What is bound under a condition, as the flag of an optional import is, may have another.
+        """
         bound = self._namespace.get(name)
         if isinstance(bound, ast.Assign) and isinstance(bound.value, ast.Constant):
-            return bound.value.value
+            return bound.value.value if self.parent(bound) is self.tree else None
         return None
 
     def qualified(self, expr: ast.expr) -> str | None:

@@ -386,3 +386,50 @@ def test_a_count_among_the_keys_hides_no_mean(tmp_path: Path) -> None:
         """,
     )
     assert len(diagnostics) == 1
+
+
+def test_a_flag_of_an_optional_import_is_no_constant(tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {
+            "model.py": """
+            import pytorch_lightning as pl
+            import torch
+            from torch.nn import functional as F
+
+            try:
+                import apex
+
+                HAVE_APEX = True
+            except ImportError:
+                HAVE_APEX = False
+
+
+            class Base(pl.LightningModule):
+                def __init__(self):
+                    super().__init__()
+                    self.validation_step_outputs = []
+
+                def on_validation_batch_end(self, outputs, batch, batch_idx, dataloader_idx=0):
+                    collected = self.validation_step_outputs
+                    collected.append(outputs)
+
+
+            class Model(Base):
+                def __init__(self):
+                    if not HAVE_APEX:
+                        raise ImportError("apex is not installed")
+                    super().__init__()
+
+                def validation_step(self, batch, batch_idx):
+                    x, y = batch
+                    return F.mse_loss(self(x), y)
+
+                def on_validation_epoch_end(self):
+                    losses = list(self.validation_step_outputs)
+                    self.validation_step_outputs.clear()
+                    self.log("val_loss", torch.stack(losses).mean())
+            """,
+        },
+    )
+    assert projects.codes(projects.check(tmp_path, "LM111")) == ["LM111"]
