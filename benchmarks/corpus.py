@@ -80,7 +80,8 @@ def _package(
             command = ["ruff", "check", "--isolated", "--no-cache", "--quiet"]
             if name != "ruff":
                 command = [*peer(name), *PEER_ARGUMENTS[name]]
-            totals.beside[name] += cpu([*command, str(copy)], 1)  # type: ignore[assignment]
+            (seconds,) = cpu([[*command, str(copy)]], 1)
+            totals.beside[name] += seconds  # type: ignore[assignment]
         for diagnostic in report.diagnostics:
             totals.found[diagnostic.code] += 1
             totals.read.append((package, diagnostic))

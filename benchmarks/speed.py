@@ -4,8 +4,9 @@
     python benchmarks/speed.py --no-peers  # without fixit and torchfix
     python benchmarks/speed.py --before COMMIT  # a synthetic repository, with that commit and today
 
-Every figure is the median CPU time (user and system, children included) of some runs; wall time
-and single figures mean little on a shared machine, the ratios are what is claimed.
+Every figure is the least CPU time (user and system, children included) of some runs, in which the
+commands of a row take turns: what else the machine does falls on each, and only ever adds. Wall
+time and single figures mean little on a shared machine, the ratios are what is claimed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -48,25 +48,18 @@ for name in open(sys.argv[1]).read().splitlines():
 """
 
 
-def cpu(command: Sequence[str], runs: int) -> float:
-    """Return the median CPU seconds of a command; its exit code does not matter."""
-    taken = []
-    # Installed packages are compiled ahead; a checkout is once it has run.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    for attempt in range(runs + 1):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            command,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-        if attempt == 0:
-            continue
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return statistics.median(taken)
+def cpu(commands: Sequence[Sequence[str]], runs: int) -> list[float]:
+    """Return the least CPU seconds of each command, which take turns.
+
+    Their exit codes do not matter, and the first turn only fills caches.
+    """
+    taken: list[list[float]] = [[] for _ in commands]
+    for turn in range(runs + 1):
+        for command, seconds in zip(commands, taken, strict=True):
+            found, _ = measured(command)
+            if turn:
+                seconds.append(found)
+    return [min(seconds) for seconds in taken]
 
 
 def measured(command: Sequence[str], path: Path | None = None) -> tuple[float, float]:
@@ -75,6 +68,7 @@ def measured(command: Sequence[str], path: Path | None = None) -> tuple[float, f
     Args:
         command: the command; ``path``: the checkout whose packages it imports, where not its own.
     """
+    # Installed packages are compiled ahead; a checkout is once it has run.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     if path is not None:
         folders = (path, path / "rules", path / "codemods")
@@ -92,10 +86,7 @@ def measured(command: Sequence[str], path: Path | None = None) -> tuple[float, f
 
 
 def compare(before: str, runs: int) -> None:
-    """Print what a synthetic repository costs at an older commit and today, and with one rule.
-
-    The three take turns, so that other work on the machine falls on each.
-    """
+    """Print what a synthetic repository costs at an older commit and today, and with one rule."""
     root = Path(__file__).resolve().parent.parent
     with tempfile.TemporaryDirectory() as name:
         old = Path(name) / "old"
@@ -139,7 +130,7 @@ def _compare(before: str, runs: int, root: Path, old: Path, tree: Path) -> None:
             found = measured(command, path)
             if attempt:  # The first run compiles.
                 taken[way].append(found)
-    seconds = {way: statistics.median(one for one, _ in found) for way, found in taken.items()}
+    seconds = {way: min(one for one, _ in found) for way, found in taken.items()}
     memory = {way: statistics.median(one for _, one in found) for way, found in taken.items()}
     what = f"{FILES:,} files with {MODULES} modules"
     print("| what | today | beside it | ratio |\n|---|---|---|---|")
@@ -251,6 +242,7 @@ def main() -> None:
         compare(given.before, given.runs)
         return
     ours = tool()
+    check = [*ours, "check", "--isolated"]
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or "ruff"
     print(
         "| what | lintmetrics, CPU s | beside it, CPU s | ratio | budget |\n|---|---|---|---|---|"
@@ -259,68 +251,62 @@ def main() -> None:
         scratch = Path(name)
         empty = scratch / "empty.py"
         empty.write_text(EMPTY_CLICK)
-        row(
-            "`--version`",
-            cpu([*ours, "--version"], 3 * given.runs),
-            cpu([sys.executable, str(empty), "--version"], 3 * given.runs),
-            "an empty click program",
-            "1.5",
+        version = cpu(
+            [[*ours, "--version"], [sys.executable, str(empty), "--version"]], 3 * given.runs
         )
-        plain = without_lightning(scratch / "plain")
-        row(
-            "a tree of 3,000 files without Lightning",
-            cpu([*ours, "check", "-j1", "--isolated", str(plain)], given.runs),
-            cpu([ruff, "check", "--isolated", "--no-cache", str(plain)], given.runs),
-            "`ruff check`",
-            "1",
+        row("`--version`", *version, "an empty click program", "1.5")
+        plain = str(without_lightning(scratch / "plain"))
+        bare = cpu(
+            [[*check, "-j1", plain], [ruff, "check", "--isolated", "--no-cache", plain]],
+            given.runs,
         )
+        row("a tree of 3,000 files without Lightning", *bare, "`ruff check`", "1")
         tree = lightning_tree()
         files = gated(tree)
         listed = scratch / "files.txt"
         listed.write_text("\n".join(files))
-        check = cpu([*ours, "check", "-j1", "--isolated", str(tree)], given.runs)
+        doubled = scratch / "doubled"
+        shutil.copytree(tree, doubled / "one")
+        shutil.copytree(tree, doubled / "two")
+        once, parsed, twice = cpu(
+            [
+                [*check, "-j1", str(tree)],
+                [sys.executable, "-c", BARE_PARSE, str(listed)],
+                [*check, "-j1", str(doubled)],
+            ],
+            given.runs,
+        )
         row(
             f"Lightning {LIGHTNING.version} itself ({len(files)} files pass the gate)",
-            check,
-            cpu([sys.executable, "-c", BARE_PARSE, str(listed)], given.runs),
+            once,
+            parsed,
             "LibCST parse of those files",
             "2",
         )
         if not given.no_peers:
             for name_, arguments in PEER_ARGUMENTS.items():
-                taken = cpu([*peer(name_), *arguments, str(tree)], 1)
-                row("the same", check, taken, name_, "0.05")
+                beside = cpu([[*check, "-j1", str(tree)], [*peer(name_), *arguments, str(tree)]], 1)
+                row("the same", *beside, name_, "0.05")
+        row("the Lightning tree twice", twice, once, "once", "2 (linear)")
         one = next(Path(f) for f in files if f.endswith("demos/boring_classes.py"))
         one_list = scratch / "one.txt"
         one_list.write_text(str(one))
-        row(
-            "one Lightning file",
-            cpu([*ours, "check", "--isolated", str(one)], 2 * given.runs),
-            cpu([sys.executable, "-c", BARE_PARSE, str(one_list)], 2 * given.runs),
-            "importing LibCST and parsing it",
-            "1.5",
+        started = cpu(
+            [[*check, str(one)], [sys.executable, "-c", BARE_PARSE, str(one_list)]],
+            3 * given.runs,
         )
-        times = {}
+        row("one Lightning file", *started, "importing LibCST and parsing it", "1.5")
+        modules = []
         for findings in (1, 250, 1000):
-            file = scratch / f"findings_{findings}.py"
-            file.write_text(module_with(findings))
-            times[findings] = cpu([*ours, "check", "--isolated", str(file)], 2 * given.runs)
+            modules.append(scratch / f"findings_{findings}.py")
+            modules[-1].write_text(module_with(findings))
+        least, some, many = cpu([[*check, str(module)] for module in modules], 3 * given.runs)
         row(
             "1,000 findings in one file, one finding taken off",
-            times[1000] - times[1],
-            times[250] - times[1],
+            many - least,
+            some - least,
             "250 findings",
             "4 (linear)",
-        )
-        doubled = scratch / "doubled"
-        shutil.copytree(tree, doubled / "one")
-        shutil.copytree(tree, doubled / "two")
-        row(
-            "the Lightning tree twice",
-            cpu([*ours, "check", "-j1", "--isolated", str(doubled)], given.runs),
-            check,
-            "once",
-            "2 (linear)",
         )
 
 
