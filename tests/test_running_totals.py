@@ -546,12 +546,3 @@ def test_a_total_of_a_callback_is_weighed_where_the_batch_is_taken_apart(tmp_pat
     after = fixed(tmp_path, callback(step, "self.total / self.n"), *Relation)
     assert 'self.total += outputs["loss"].item() * batch[0].size(0)' in after
     assert "self.n += batch[0].size(0)" in after
-
-
-def test_a_list_of_a_callback_is_found_with_what_to_do(tmp_path: Path) -> None:
-    step = 'self.losses.append(outputs["loss"].item())'
-    reason = blocked(tmp_path, callback(step, "np.mean(self.losses)"))
-    assert reason == (
-        "Shown is a callback, and has no step of its own; log each batch value in "
-        "on_validation_batch_end, where Lightning weighs it by the size of the batch"
-    )

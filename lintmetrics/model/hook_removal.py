@@ -8,7 +8,7 @@ import re
 import tokenize
 
 from lintmetrics.edits import FunctionNode, block_of, comment_span
-from lintmetrics.model.epoch_hooks import family
+from lintmetrics.model.epoch_hooks import extra_parameters, family
 from lintmetrics.model.epoch_reductions import Reading
 from lintmetrics.model.step_side import StepSide, StepSource
 from lintmetrics.project import ClassInfo
@@ -60,6 +60,8 @@ class HookRemoval(StepSide):
         index = siblings.index(function)
         if index == 0:
             self.editor.remove(self.module, function)
+            if len(siblings) > 1:
+                self._remove_blank_lines(source.line_end(source.end(function)))
             return
         above = source.line_end(source.end(siblings[index - 1]))
         start = source.line_start(source.start(function))
@@ -70,6 +72,14 @@ class HookRemoval(StepSide):
             start = previous
         end = source.line_end(source.end(function))
         self.editor.replace_range(self.module, start, end, "")
+
+    def _remove_blank_lines(self, start: int) -> None:
+        """Remove the blank lines from a place on."""
+        source, end = self.module.source, start
+        while end < len(source.text) and not source.text[end : source.line_end(end)].strip():
+            end = source.line_end(end)
+        if end > start:
+            self.editor.replace_range(self.module, start, end, "")
 
     def emptied(
         self, attribute: str, source: StepSource, done: list[ast.stmt]
@@ -118,9 +128,14 @@ class HookRemoval(StepSide):
             and self.module.parent(statement) is function
             and not function.decorator_list
             and not any(function.name in base.namespace for base in self.cls.mro()[1:])
-            and self.cls.is_kind("LightningModule")
-            and function.name.startswith("on_")
+            and (function.name.startswith("on_") or self._is_bare_init(function))
+            and (self.cls.is_kind("LightningModule") or self.cls.is_kind("Callback"))
         )
+
+    def _is_bare_init(self, function: FunctionNode) -> bool:
+        """Tell whether a callback can do without its ``__init__``, which takes nothing."""
+        takes_nothing = not extra_parameters(function)
+        return function.name == "__init__" and takes_nothing and self.cls.is_kind("Callback")
 
     def drop_list(self, emptied: list[ast.stmt], source: StepSource) -> None:
         for statement in emptied:

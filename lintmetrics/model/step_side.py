@@ -63,6 +63,7 @@ class StepSide:
             raise CannotEdit(f"{name} of {cls.node.name} is an alias of another method")
         self.end = end
         self.hook = end.function
+        self.filling = self.stage.step
         self.editor = Editor()
         self.model = LightningClass.of(cls)
         self.spelled: dict[Path, str] = {}
@@ -143,14 +144,12 @@ class StepSide:
                     )
         appends: dict[str, list[ast.Call]] = {}
         for append in self.model.appends:
-            if append.hook == self.stage.step and append.node not in appends.get(
-                append.attribute, []
-            ):
+            if append.hook == self.filling and append.node not in appends.get(append.attribute, []):
                 appends.setdefault(append.attribute, []).append(append.node)
         read = self._lists_of(mean.node, appends)
         if len(read) != 1:
             raise CannotEdit(
-                f"it cannot be told which list of {self.stage.step} the mean at line "
+                f"it cannot be told which list of {self.filling} the mean at line "
                 f"{mean.node.lineno} is made of"
             )
         attribute = read.pop()

@@ -91,7 +91,6 @@ class MeanOfBatchMeans(Rule):
                 model,
                 f"{label} gives every batch one vote, so a short last one weighs as a full one",
                 help=_help(model, mean.hook, keys, label.partition(",")[0]),
-                blocked=_of_callback(model, mean),
                 node=mean.node,
                 module=mean.module,
                 detail=mean,
@@ -120,16 +119,6 @@ def _step(model: LightningClass, hook: str) -> str:
 
 def _is_callback(model: LightningClass) -> bool:
     return model.cls.is_kind("Callback") and not model.cls.is_kind("LightningModule")
-
-
-def _of_callback(model: LightningClass, mean: BatchMean) -> str | None:
-    """Return what a person does with the mean of a callback, which no step of its own makes."""
-    if not _is_callback(model) or model.is_of_totals(mean.origin.node):
-        return None
-    return (
-        f"{model.cls.node.name} is a callback, and has no step of its own; log each batch value in "
-        f"{_step(model, mean.hook)}, where Lightning weighs it by the size of the batch"
-    )
 
 
 def _called(mean: BatchMean) -> str:
