@@ -506,6 +506,9 @@ class PutRouter(_Callback):  # type: ignore[misc]
         stage = trainer.state.stage
         stage = None if stage is None else str(getattr(stage, "value", stage))
         if stage == "sanity_check":
+            # As self.log: callbacks may look, and Lightning empties what they see afterwards.
+            if "callbacks" in wanted:
+                _connector_values(trainer, "callback_metrics")[name] = _as_tensor(value)
             return
         step = self._step(trainer)
         epoch = trainer.current_epoch

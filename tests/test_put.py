@@ -803,7 +803,7 @@ def test_the_batch_that_ends_a_training_is_written(
     assert logger.of("a") == [(step, step + 1.0) for step in written]
 
 
-def test_the_sanity_check_writes_nothing_and_still_checks() -> None:
+def test_the_sanity_check_writes_nothing_that_stays_and_still_checks() -> None:
     logger, kept = Written(), Kept()
     model = Net(
         validation_step=lambda self, *_: self.put("a", 1.0, (*EVERYWHERE, "kept")),
@@ -816,11 +816,14 @@ def test_the_sanity_check_writes_nothing_and_still_checks() -> None:
         def on_sanity_check_end(self, trainer: Any, *_: Any) -> None:
             seen.append((dict(trainer.callback_metrics), dict(trainer.progress_bar_metrics)))
 
+        def on_train_start(self, trainer: Any, *_: Any) -> None:
+            seen.append((dict(trainer.callback_metrics), dict(trainer.progress_bar_metrics)))
+
     made.callbacks.append(Reader())
     made.limit_train_batches = 1
     made.limit_val_batches = 1
     made.fit(model, data(), data())
-    assert seen == [({}, {})]
+    assert seen == [({"a": 1.0, "b": 1.0}, {}), ({}, {})]
     assert len(kept.records) == 1
     assert [step for step, _ in logger.of("b")] == [0]
     model = Net(validation_step=lambda self, *_: self.put("a", torch.ones(2)))

@@ -447,6 +447,27 @@ def test_a_put_of_the_users_own_is_not_hidden(tmp_path: Path) -> None:
     assert "has a put of its own" in blocked(tmp_path, step('self.log("a", loss)', more=more))
 
 
+@pytest.mark.parametrize(
+    ("use", "is_read"),
+    [
+        ("trainer.validate(Net())", False),
+        ("results = trainer.validate(Net())", True),
+        ("print(pl.Trainer().validate(Net())[0])", True),
+        ("results = trainer.test(Net())", False),
+        ("errors = schema.validate(record)", False),
+    ],
+)
+def test_what_the_trainer_answers_is_known_to_log_alone(
+    use: str, is_read: bool, tmp_path: Path
+) -> None:
+    text = step('self.log("val_loss", loss)')
+    projects.written(
+        tmp_path, {"model.py": text + TRAINER, "run.py": f"import lightning.pytorch as pl\n{use}\n"}
+    )
+    (found,) = [d for d in projects.check(tmp_path, style="put").diagnostics if d.code == "LM701"]
+    assert ("trainer.callback_metrics" in found.blocked) is is_read
+
+
 def test_a_number_that_is_wrong_is_not_put(tmp_path: Path) -> None:
     text = step('self.log("val_sum", F.mse_loss(p, y, reduction="sum"))')
     assert "LM115 at line 27 comes first" in blocked(tmp_path, text)
@@ -535,3 +556,17 @@ def test_a_project_without_trainer_hears_of_the_router(tmp_path: Path) -> None:
     (left,) = report.diagnostics
     assert left.code == "LM703"
     assert "callbacks=[PutRouter()]" in left.blocked
+
+
+def test_the_page_shows_the_classes_that_were_measured() -> None:
+    root = Path(__file__).parents[1]
+    page = (root / "docs/put.md").read_text(encoding="utf-8")
+    source = (root / "benchmarks/three_styles.py").read_text(encoding="utf-8")
+    classes = [
+        ast.get_source_segment(source, node)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and node.name.startswith("With")
+    ]
+    assert len(classes) == 3
+    for text in classes:
+        assert f"```python\n{text}\n```" in page

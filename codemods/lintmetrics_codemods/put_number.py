@@ -131,12 +131,15 @@ class _Handover:
         self.ends: dict[str, _AtEnd] = {}
         self.made: set[str] = set()
         self.assumed: list[str] = []
+        self.weight = ""
 
     def fix(self) -> Fix:
         """Plan the whole handover."""
         self._require_known_arguments()
         entries = self._entries()
         ways = [self._ways(entry) for entry in entries]
+        for group in ways:
+            self._require_unread(group)
         lines: list[str] = []
         if all(self._stays(group) for group in ways):
             lines = self._in_place(ways)
@@ -152,6 +155,8 @@ class _Handover:
         self.editor.claim(self.owner.module, self.owner.node, mark)
         where = " and ".join(self.ends)
         message = f"put {self.call.key}" + (f" in {where}" if where else "")
+        if self.weight:
+            message += f"; each batch weighs {self.weight}"
         if self.assumed:
             assumed = " and ".join(dict.fromkeys(self.assumed))
             message = f"{message}; assumes {assumed}"
@@ -364,6 +369,7 @@ class _Handover:
             )
         if not batches.is_known_at(self.module, self.call.node, size.expression):
             raise CannotEdit(f"`{size.expression}` is not known at line {self.line}")
+        self.weight = size.expression
         return size.expression
 
     # Metric objects ---------------------------------------------------------------------------
@@ -568,6 +574,16 @@ class _Handover:
                 raise CannotEdit(
                     f"{below.node.name} has a {_STEPS[context.stage]} that does not come here, and "
                     "would put numbers of no batch; convert it by hand"
+                )
+
+    def _require_unread(self, ways: list[_Way]) -> None:
+        """Raise where a program goes on with what ``trainer.test()`` answers."""
+        for stage in sorted({stage for way in ways for stage in way.stages}):
+            where = put_style.read_result(self.module.project, stage)
+            if where:
+                raise CannotEdit(
+                    f"the answer of the Trainer at {where} is used, and holds what self.log logged "
+                    "alone; read trainer.callback_metrics there"
                 )
 
     def _require_not_taken(self, place: EpochEndPlace, text: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lintmetrics.model.lightning_objects import ROOT
+from lintmetrics.model.lightning_objects import ROOT, kind_of
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
@@ -90,6 +91,32 @@ def builds_trainer(project: Project) -> bool:
 def is_routed_somewhere(project: Project) -> bool:
     """Tell whether a router is made anywhere in the project."""
     return any(_makes_router(module.tree) for module in project.mentioning(_ROUTER, ROUTER))
+
+
+def read_result(project: Project, stage: str) -> str:
+    """Return where the answer of ``trainer.validate`` or ``trainer.test`` is used; empty for none.
+
+    It holds what ``self.log`` logged alone (lightning 2.6.6, ``_EvaluationLoop.on_run_end``).
+    """
+    methods = {"val": ("validate",), "test": ("test",)}.get(stage, ())
+    known: dict[str, str] = project.__dict__.setdefault("_lm_read_results", {})
+    if stage not in known:
+        known[stage] = next(_uses(project, methods), "") if methods else ""
+    return known[stage]
+
+
+def _uses(project: Project, methods: tuple[str, ...]) -> Iterator[str]:
+    spelled = re.compile(rf"\.(?:{'|'.join(methods)})\(")
+    for module in project.mentioning(spelled):
+        for call in module.calls:
+            func = call.func
+            if not isinstance(func, ast.Attribute) or func.attr not in methods:
+                continue
+            if isinstance(module.parent(call), ast.Expr):
+                continue
+            named = "trainer" in _last(func.value).lower()
+            if named or "Trainer" in kind_of(module, func.value).names:
+                yield f"{module.source.path}:{call.lineno}"
 
 
 def callbacks_of(trainer: ast.Call) -> ast.expr | None:

@@ -364,6 +364,10 @@ def _alone(key: str, side: _Lines, other_key: str, other: _Lines, via: str, stag
     return bool(
         explained("one-sided", key, via, stage, side.version)
         or explained("absent", other_key, via, stage, other.version)
+        or (
+            explained("unread", key, via, stage, side.version)
+            and explained("unread", other_key, via, stage, other.version)
+        )
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-KINDS = ("own", "one-sided", "absent", "value")
+KINDS = ("own", "one-sided", "absent", "unread", "value")
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Difference:
         stage: a stage, or empty for all.
         kind: ``"own"``: Lightning writes the key by itself, nobody logged it. ``"one-sided"``: the
             versions record the key there and others do not, so that it has no partner.
-            ``"absent"``: the versions do not record the key there, and others do. ``"value"``: the
-            versions compute another number from the same program.
+            ``"absent"``: the versions do not record the key there, and others do. ``"unread"``:
+            the versions have it there only where something asks for it, so that two of them may
+            differ. ``"value"``: the versions compute another number from the same program.
         since: first version that the row is true of; empty from the start.
         until: last version that the row is true of; empty to this day.
         why: what the version does, in words for people.
