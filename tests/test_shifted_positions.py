@@ -10,6 +10,7 @@ import pytest
 
 HEAD = """\
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import (
     CometLogger, CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
@@ -105,8 +106,10 @@ def test_the_loaders_of_the_train_loader_are_the_loader(tmp_path: Path) -> None:
         READS.replace("train_dataloader.loaders", "loaders"),
         READS.replace("trainer.train", "self.train"),
         READS
-        + "\n\n    class L:\n        def __init__(self, a):\n            self.loaders = [a]\n",
-        READS + "\n\n    class L:\n        loaders = ()\n",
+        + "\n\n    class L:\n        def __init__(self, a):\n            self.loaders = [a]\n\n"
+        "        def __iter__(self):\n            return iter(self.loaders)\n",
+        READS + "\n\n    class L(torch.utils.data.DataLoader):\n        loaders = ()\n",
+        READS + "\n\n    made = object()\n    made.loaders = ()\n",
         READS.replace(
             "            print(",
             "            if hasattr(trainer.train_dataloader, 'loaders'):\n                print(",
@@ -115,6 +118,12 @@ def test_the_loaders_of_the_train_loader_are_the_loader(tmp_path: Path) -> None:
 )
 def test_other_loaders_are_quiet(text: str, tmp_path: Path) -> None:
     assert found(tmp_path, text, "LM503") == []
+
+
+def test_loaders_of_what_is_no_loader_say_nothing(tmp_path: Path) -> None:
+    made = "\n\n    class L:\n        def __init__(self, a):\n            self.loaders = {1: a}\n"
+    text = READS + made
+    assert len(found(tmp_path, text, "LM503")) == 1
 
 
 def test_an_offline_logger_of_comet_is_told(tmp_path: Path) -> None:

@@ -134,6 +134,14 @@ def _is_ours(module: Module, node: ast.Attribute, kind: Kind, change: Change) ->
 
 
 def _is_stored(module: Module, name: str) -> bool:
-    """Tell whether any object of the project has an attribute of a name."""
-    spelled = rf"\.{name}\s*(?::[^=\n]+)?=[^=]|\bdef {name}\b|^\s+{name}\s*[:=]"
-    return bool(module.project.mentioning(re.compile(spelled, re.MULTILINE)))
+    """Tell whether a loader of the project, or what is set from outside, has an attribute."""
+    outside = re.compile(rf"(?<!\bself)\.{name}\s*(?::[^=\n]+)?=[^=]")
+    if module.project.mentioning(outside):
+        return True
+    return any(
+        re.search(rf"\bself\.{name}\s*(?::[^=\n]+)?=[^=]", other.source.segment(cls.node))
+        or name in cls.namespace
+        for other in module.project.mentioning(re.compile(rf"\b{name}\b"))
+        for cls in other.classes
+        if cls.lookup("__iter__") or any("Loader" in base for base in cls.base_names)
+    )
