@@ -732,6 +732,7 @@ def _routed(original: Callable[..., Any], trainer: Any, records: Any) -> Any:
 def _received(trainer: Any, records: Any) -> None:
     run = _run_of(trainer)
     number, stage, epoch, batches = run.moment()
+    rows: dict[tuple[Moment, int | None], dict[str, Any]] = {}
     for record in records:
         under_way = run.in_batch and record.time >= run.batch_began
         at = (
@@ -742,7 +743,11 @@ def _received(trainer: Any, records: Any) -> None:
         )
         value = _keep(record.name, record.value)
         if value is not None:
-            _numbers("logger", at, {record.name: value}, step=_step(record.step))
+            # The router writes the epoch beside the numbers, as Lightning does.
+            beside = {"epoch": record.epoch} if trainer.loggers else {}
+            rows.setdefault((at, _step(record.step)), beside)[record.name] = value
+    for (at, step), row in rows.items():
+        _numbers("logger", at, row, step=step)
 
 
 def _writer(read: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
