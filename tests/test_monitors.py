@@ -79,6 +79,44 @@ def test_a_key_that_nobody_logs_is_found(script: str, tmp_path: Path) -> None:
     assert diagnostic.path.endswith("run.py")
 
 
+RETURNED = """
+def validation_step(self, batch, batch_idx):
+    loss = F.mse_loss(self.net(batch[0]), batch[1])
+    return {"val_loss": loss}
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        RETURNED,
+        RETURNED.replace('return {"val_loss": loss}', 'out = {"val_loss": loss}\n    return out'),
+        RETURNED + '\ndef on_train_epoch_end(self):\n    self.log("lr", 0.1)',
+    ],
+)
+def test_a_key_that_a_step_only_returns_is_found(body: str, tmp_path: Path) -> None:
+    (diagnostic,) = found(tmp_path, body, 'EarlyStopping(monitor="val_loss")', "LM401")
+    assert "which validation_step returns and nothing logs" in diagnostic.message
+    assert 'self.log("val_loss", ...)' in diagnostic.help
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '\ndef on_validation_epoch_end(self):\n    self.log("val_loss", self.mean.compute())',
+        "\ndef on_validation_epoch_end(self):\n    self.log_dict(self.numbers())",
+        '\ndef on_validation_epoch_end(self):\n    self.log(f"val_{self.kind}", 1.0)',
+        '\ndef late(self):\n    return self.outputs["val_loss"]',
+        '\ndef helper(self):\n    return {"val_loss": 1.0}',
+        '\ndef on_validation_epoch_end(self):\n    self.put("val_loss", 1.0)\n    "val_loss"',
+    ],
+)
+def test_a_key_that_a_step_returns_and_something_else_knows_is_quiet(
+    more: str, tmp_path: Path
+) -> None:
+    assert found(tmp_path, RETURNED + more, 'EarlyStopping(monitor="val_loss")', "LM401") == []
+
+
 def test_a_scheduler_that_watches_what_nobody_logs_is_found(tmp_path: Path) -> None:
     body = (
         MODEL

@@ -228,6 +228,54 @@ def _is_spelled(project: Project, key: str) -> bool:
     return False
 
 
+def returned_by(monitor: Monitor) -> str:
+    """Return the hook that returns a key in a dict, where that is all the project does with it.
+
+    Empty where the key may be logged, or is written anywhere else.
+    """
+    project = monitor.module.project
+    quoted = re.compile(rf"(['\"]){re.escape(monitor.key)}\1")
+    found: set[str] = set()
+    for module in project.mentioning(quoted):
+        for node in subtree(module.tree):
+            if not (isinstance(node, ast.Constant) and node.value == monitor.key):
+                continue
+            if _is_watched(module, node):
+                continue
+            hook = _hook_that_returns(module, node)
+            if not hook:
+                return ""
+            found.add(hook)
+    if not found:
+        return ""
+    logged = logged_keys(project)
+    may_be = logged.is_open or (bool(logged.keys) and logged.may_hold(monitor.key))
+    return "" if may_be else min(found)
+
+
+def _hook_that_returns(module: Module, node: ast.Constant) -> str:
+    """Return the hook of a module that returns the dict in which a constant is a key."""
+    made, function = module.parent(node), module.enclosing_function(node)
+    cls = module.enclosing_class(node)
+    if not isinstance(made, ast.Dict) or node not in made.keys or function is None:
+        return ""
+    if cls is None or not cls.is_kind("LightningModule") or function.name not in hooks.STEPS:
+        return ""
+    around = module.parent(made)
+    if isinstance(around, ast.Assign) and len(around.targets) == 1:
+        name = around.targets[0]
+        reads = [
+            read
+            for read in subtree(function)
+            if isinstance(read, ast.Name)
+            and isinstance(name, ast.Name)
+            and read.id == name.id
+            and isinstance(read.ctx, ast.Load)
+        ]
+        around = module.parent(reads[0]) if len(reads) == 1 else None
+    return function.name if isinstance(around, ast.Return) else ""
+
+
 def _is_watched(module: Module, node: ast.AST) -> bool:
     above = module.parent(node)
     if isinstance(above, ast.keyword):

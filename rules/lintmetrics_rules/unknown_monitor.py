@@ -8,6 +8,7 @@ from lintmetrics.model.monitors import (
     is_spelled,
     logged_keys,
     monitors,
+    returned_by,
     unseen,
     ways_of,
     without_level,
@@ -78,6 +79,16 @@ class UnknownMonitor(Rule):
                     help=lost.help,
                     node=monitor.key_node,
                     detail=lost.key or None,
+                )
+                continue
+            hook = returned_by(monitor)
+            if hook:
+                yield Finding(
+                    monitor,
+                    f'{monitor.kind} watches "{monitor.key}", which {hook} returns and nothing '
+                    "logs",
+                    help=f'log it in {hook}: self.log("{monitor.key}", ...)',
+                    node=monitor.key_node,
                 )
                 continue
             if is_spelled(monitor):
