@@ -8,8 +8,9 @@ from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import Editor
 from lintmetrics.model import put_style
+from lintmetrics.model.lightning_objects import ROOT
 from lintmetrics.model.tensors import bindings
-from lintmetrics.project import CallSite, Module
+from lintmetrics.project import CallSite, ClassInfo, External, Module, ModuleName
 from lintmetrics.rule import Finding
 
 
@@ -26,6 +27,11 @@ class RoutedTrainer(Codemod):
         editor = Editor()
         given = put_style.callbacks_of(node)
         router = editor.add_import(module, put_style.home(module.project), put_style.ROUTER) + "()"
+        if put_style.is_unpacked(node) and not isinstance(given, ast.List):
+            return Blocked(
+                "which callbacks this Trainer is given is not known until the code runs; add "
+                f"{router} to them"
+            )
         if given is None:
             if node.keywords:
                 editor.append_argument(module, node, f"callbacks=[{router}]")
@@ -38,6 +44,12 @@ class RoutedTrainer(Codemod):
             _append(editor, module, given, router)
         elif isinstance(given, ast.Name) and _is_list(module, given):
             editor.replace(module, given, f"[*{given.id}, {router}]")
+        elif _is_list(module, given):
+            end = module.source.end(given)
+            editor.replace_range(module, end, end, f" + [{router}]")
+        elif _is_callback(module, given):
+            # A Trainer takes one callback without a list as well.
+            editor.replace(module, given, f"[{module.source.segment(given)}, {router}]")
         else:
             shown = " ".join(module.source.segment(given).split())
             return Blocked(
@@ -70,21 +82,35 @@ def _append(editor: Editor, module: Module, given: ast.List, text: str) -> None:
     editor.replace_range(module, place, place, f"{source.newline}{indent}{text},")
 
 
-def _is_list(module: Module, name: ast.Name) -> bool:
-    """Tell whether a name is bound once, to a list that is written out."""
-    function = module.enclosing_function(name)
-    if function is not None and name.id in module.scope_of(function):
-        bound = bindings(module, name.id, function)
-    else:
-        bound = [
-            node
-            for node in module.tree.body
-            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign))
-            and any(isinstance(t, ast.Name) and t.id == name.id for t in _targets(node))
-        ]
-    made = bound[0] if len(bound) == 1 else None
-    return isinstance(made, (ast.Assign, ast.AnnAssign)) and isinstance(made.value, ast.List)
+def _is_callback(module: Module, given: ast.expr) -> bool:
+    """Tell whether an expression makes one callback."""
+    if not isinstance(given, ast.Call):
+        return False
+    made = module.resolve(given.func)
+    if isinstance(made, ClassInfo):
+        return made.is_kind("Callback")
+    found = ROOT.match(made.name) if isinstance(made, (External, ModuleName)) else None
+    return found is not None and found.group(1).startswith("callbacks.")
 
 
-def _targets(node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[ast.expr]:
+def _is_list(module: Module, given: ast.expr) -> bool:
+    """Tell whether an expression is a list that is written out, or one with more behind it."""
+    if isinstance(given, ast.BinOp) and isinstance(given.op, ast.Add):
+        return _is_list(module, given.left) or _is_list(module, given.right)
+    if not isinstance(given, ast.Name):
+        return isinstance(given, ast.List)
+    function = module.enclosing_function(given)
+    inside = function is not None and given.id in module.scope_of(function)
+    bound = bindings(module, given.id, function if inside else None)
+    # What is added to a list in its place leaves it one.
+    made = [node for node in bound if not isinstance(node, ast.AugAssign)]
+    return bool(made) and all(
+        isinstance(node, (ast.Assign, ast.AnnAssign))
+        and isinstance(node.value, ast.List)
+        and all(isinstance(target, ast.Name) for target in _targets(node))
+        for node in made
+    )
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
     return node.targets if isinstance(node, ast.Assign) else [node.target]

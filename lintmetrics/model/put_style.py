@@ -93,6 +93,18 @@ def is_routed_somewhere(project: Project) -> bool:
     return any(_makes_router(module.tree) for module in project.mentioning(_ROUTER, ROUTER))
 
 
+def _is_router_at_large(project: Project) -> bool:
+    """Tell whether a router is made that is not written into the arguments of one Trainer."""
+    known: bool | None = project.__dict__.get("_lm_router_at_large")
+    if known is None:
+        known = any(
+            _routers(module.tree) > sum(_routers(site.node) for site in trainers(module))
+            for module in project.mentioning(_ROUTER, ROUTER)
+        )
+        project.__dict__["_lm_router_at_large"] = known
+    return known
+
+
 def read_result(project: Project, stage: str) -> str:
     """Return where the answer of ``trainer.validate`` or ``trainer.test`` is used; empty for none.
 
@@ -126,11 +138,11 @@ def callbacks_of(trainer: ast.Call) -> ast.expr | None:
 
 def may_be_routed(site: CallSite) -> bool:
     """Tell whether a Trainer has a router, or may have one from code that is not followed."""
-    if any(keyword.arg is None for keyword in site.node.keywords) or site.node.args:
-        return True
     given = callbacks_of(site.node)
     if given is not None and _makes_router(given):
         return True
+    if is_unpacked(site.node):
+        return _is_router_at_large(site.module.project)
     if given is None or _is_closed(site.module, given):
         # The module itself may bring it along, through configure_callbacks.
         return any(
@@ -139,7 +151,12 @@ def may_be_routed(site: CallSite) -> bool:
             for function in subtree(module.tree)
             if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
         )
-    return is_routed_somewhere(site.module.project)
+    return _is_router_at_large(site.module.project)
+
+
+def is_unpacked(trainer: ast.Call) -> bool:
+    """Tell whether a Trainer has arguments that its call does not name."""
+    return bool(trainer.args) or any(keyword.arg is None for keyword in trainer.keywords)
 
 
 def _is_closed(module: Module, given: ast.expr) -> bool:
@@ -160,7 +177,11 @@ def _is_closed(module: Module, given: ast.expr) -> bool:
 
 
 def _makes_router(tree: ast.AST) -> bool:
-    return any(isinstance(node, ast.Call) and _last(node.func) == ROUTER for node in subtree(tree))
+    return _routers(tree) > 0
+
+
+def _routers(tree: ast.AST) -> int:
+    return sum(isinstance(node, ast.Call) and _last(node.func) == ROUTER for node in subtree(tree))
 
 
 def _last(node: ast.expr) -> str:
