@@ -11,12 +11,15 @@ from lintmetrics.codemod import Blocked, Codemod, Fix, Relation
 from lintmetrics.config import Settings
 from lintmetrics.edits import CannotEdit, Editor, FunctionNode
 from lintmetrics.model import (
+    attribute_changes,
     attribute_names,
     batches,
     creation,
     hooks,
     loaders,
     logged_values,
+    metric_reads,
+    possible_objects,
     put_style,
 )
 from lintmetrics.model.epoch_end_places import EpochEndPlace
@@ -24,9 +27,9 @@ from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.held_metrics import held_metrics
 from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.tensors import bindings
-from lintmetrics.model.values import Metric, Value, options
+from lintmetrics.model.values import Const, Metric, Number, Value, options
 from lintmetrics.rule import Finding
-from lintmetrics.tree import subtree
+from lintmetrics.tree import own_nodes, subtree
 
 # What self.log makes of the values of an epoch, and the object that makes the same of them.
 _OBJECTS = {"mean": "MeanMetric", "sum": "SumMetric", "min": "MinMetric", "max": "MaxMetric"}
@@ -38,8 +41,11 @@ _KNOWN = frozenset(
     )
 )
 _STEPS = {"train": "training_step", "val": "validation_step", "test": "test_step"}
+# self.log keeps their numbers until the epoch ends (lightning 2.6.6, training_epoch_loop.py).
+_AT_START = ("on_train_start", "on_train_epoch_start")
 _LOADER = "dataloader_idx"
 _TRAINING = "self.trainer.training"
+_BY_BATCH = ("global_step", "fit_loop", "is_last_batch", "should_stop")
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class _Handover:
             self._require_unread(group)
         lines: list[str] = []
         if all(self._stays(group) for group in ways):
-            lines = self._in_place(ways)
+            lines = self._in_place(entries, ways)
         else:
             for entry, group in zip(entries, ways, strict=True):
                 lines += self._branches(entry, group)
@@ -204,6 +210,11 @@ class _Handover:
         for way in entry.contexts:
             if way.stage not in _STEPS:
                 raise CannotEdit(f"{way.hook} logs nothing in Lightning")
+            if way.hook in _AT_START:
+                raise CannotEdit(
+                    f"what {way.hook} logs is written at the end of the epoch, and what it puts at "
+                    "its start"
+                )
             if not hooks.is_batch_hook(way.hook):
                 groups.setdefault((False, False), []).append(way)
                 continue
@@ -215,6 +226,11 @@ class _Handover:
                 )
             if not (way.on_step or way.on_epoch):
                 raise CannotEdit(f"the log call at line {self.line} logs nothing")
+            if way.on_step and self._is_of_some_batches(way):
+                raise CannotEdit(
+                    f"line {self.line} logs in some batches alone, and self.log writes its last "
+                    "value in the rows of the others as well; put writes it where it is put"
+                )
             if way.on_epoch and way.reduce_fx not in _OBJECTS:
                 raise CannotEdit(f"reduce_fx= at line {self.line} is no reduction that is known")
             groups.setdefault((way.on_step, way.on_epoch), []).append(way)
@@ -224,17 +240,44 @@ class _Handover:
             raise CannotEdit(f"line {self.line} is reached from steps and from epoch-end hooks")
         return [_Way(tuple(ways), *level) for level, ways in groups.items()]
 
+    def _is_of_some_batches(self, way: LogContext) -> bool:
+        """Tell whether a way is taken in some batches of an epoch and not in others."""
+        if any(not self._is_fixed(test.node) for test in way.tests):
+            return True
+        return not way.certain and any(
+            isinstance(node, (ast.Return, ast.Continue, ast.Break))
+            and node.lineno < self.line
+            and any(isinstance(above, ast.If) for above in self.module.ancestors(node))
+            for node in own_nodes(self.function)
+        )
+
+    def _is_fixed(self, test: ast.expr) -> bool:
+        """Tell whether a condition comes out the same in all batches of an epoch."""
+        changing = attribute_changes.reassigned(self.owner)
+        for node in subtree(test):
+            if isinstance(node, ast.Name) and node.id != "self":
+                return False
+            if isinstance(node, ast.Call):
+                return False
+            if isinstance(node, ast.Attribute) and (
+                node.attr in _BY_BATCH
+                or (isinstance(node.value, ast.Name) and node.attr in changing)
+            ):
+                return False
+        return True
+
     def _stays(self, ways: list[_Way]) -> bool:
         """Tell whether an entry is handed over as it is, where it is logged."""
         return len(ways) == 1 and not ways[0].on_epoch and not ways[0].metrics
 
     # How it is written ------------------------------------------------------------------------
 
-    def _in_place(self, ways: list[list[_Way]]) -> list[str]:
+    def _in_place(self, entries: list[LogCall], ways: list[list[_Way]]) -> list[str]:
         """Return the one ``put`` that takes the place of the call."""
-        for group in ways:
+        for entry, group in zip(entries, ways, strict=True):
             self._require_reduced_by_nobody()
             self._require_one_loader(group[0])
+            self._require_number(entry, group[0])
         node = self.call.node
         given = [*node.args, *(k.value for k in node.keywords if k.arg in _SAID)]
         if len(given) != (1 if self.call.is_dict else 2):
@@ -304,6 +347,7 @@ class _Handover:
 
     def _numbers(self, entry: LogCall, way: _Way) -> list[str]:
         """Return what is done with numbers that are no objects."""
+        self._require_number(entry, way)
         key, value = self._key(entry), self._value(entry)
         if not way.on_epoch:
             self._require_reduced_by_nobody()
@@ -335,6 +379,17 @@ class _Handover:
             by_key = f"[{_quoted(context.key or '')}]" if member and not count else ""
             self._at_end(entry, context, way, attribute + by_key, count)
         return [*lines, f"{held}.{feed}"]
+
+    def _require_number(self, entry: LogCall, way: _Way) -> None:
+        """Raise where a value may be an object that cannot be followed."""
+        if all(isinstance(value, (Number, Const)) for value in way.values):
+            return
+        node = entry.value_node
+        if node is None and self.call.node.args:
+            node = self.call.node.args[-1]
+        place = possible_objects.Place(self.module, self.function, self.owner)
+        if node is not None and possible_objects.may_be_object(place, node):
+            raise CannotEdit(f"`{self._text(node)}` at line {self.line} may be a Metric object")
 
     def _of_both_levels(self, key: str, value: str) -> list[str]:
         """Return what hands over the value of a step where there is one of the epoch as well."""
@@ -506,6 +561,8 @@ class _Handover:
         place = EpochEndPlace.of(self.owner, _STEPS[context.stage])
         self._require_of_all_below(entry, context)
         self._require_not_taken(place, text)
+        if way.on_epoch:
+            self._require_unread_by_callbacks(place, context)
         is_collection = any(metric.is_collection for metric in way.metrics)
         if "..." in text:
             raise CannotEdit(f"which object line {self.line} logs is not known until it runs")
@@ -522,13 +579,17 @@ class _Handover:
         if count:
             head = f"for {_LOADER}, {held} in enumerate({text}):"
             end.add([head, *_indented([*puts, f"{held}.reset()"])])
-            return
-        end.add(puts)
-        reset = place.resets((text,))
-        if reset is None:
+        else:
+            end.add(puts)
+        reset = None if count else place.resets((text,))
+        if reset is None and not count:
             end.resets += [] if f"{text}.reset()" in end.resets else [f"{text}.reset()"]
-        elif end.before is None or reset.lineno < end.before.lineno:
-            end.before = reset
+        read = metric_reads.first_read(self.owner, place.method) if place.method else None
+        for statement in (reset, read if way.on_epoch else None):
+            if statement is not None and (
+                end.before is None or statement.lineno < end.before.lineno
+            ):
+                end.before = statement
 
     def _epoch_puts(
         self, entry: LogCall, context: LogContext, way: _Way, held: str, count: int
@@ -584,6 +645,23 @@ class _Handover:
                 raise CannotEdit(
                     f"the answer of the Trainer at {where} is used, and holds what self.log logged "
                     "alone; read trainer.callback_metrics there"
+                )
+
+    def _require_unread_by_callbacks(self, place: EpochEndPlace, context: LogContext) -> None:
+        """Raise where something reads the number before the hook of the module can put it."""
+        key = context.key or ""
+        keys = frozenset((key, f"{key}_epoch"))
+        reader = metric_reads.read_by_callback(self.module.project, place.name, keys)
+        if reader:
+            raise CannotEdit(
+                f"{reader} reads it from the Trainer, and runs before {place.name} of the module"
+            )
+        for base in self.owner.mro()[1:]:
+            method = base.methods.get(place.name)
+            if method is not None and metric_reads.first_read(base, method) is not None:
+                raise CannotEdit(
+                    f"{place.name} of {base.node.name} reads numbers from the Trainer, and runs "
+                    "first; put them there by hand"
                 )
 
     def _require_not_taken(self, place: EpochEndPlace, text: str) -> None:

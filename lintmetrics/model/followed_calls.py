@@ -55,6 +55,8 @@ _ZIP = Named("builtins.zip")
 _PARTIAL = Named("functools.partial")
 _RATIOS = frozenset(("ratio of counts", "ratio of sums", "ratio of means", "square root"))
 _SHORT = 250  # Nodes of a function.
+# What self.trainer answers, and the hooks in which it is true (lightning 2.6.6, trainer.py).
+_TRAINER_STAGES = {"training": "train", "validating": "val", "testing": "test"}
 
 
 class CallFollower(Interpreter):
@@ -256,6 +258,18 @@ class CallFollower(Interpreter):
             if name in cls.assigned and name not in self._changing:
                 return _constant(cls.assigned[name], cls.module)
         return UNKNOWN
+
+    def _eval_attribute(self, frame: Frame, node: ast.Attribute) -> Value:
+        stage = _TRAINER_STAGES.get(node.attr)
+        if (
+            stage is not None
+            and hooks.is_batch_hook(self._hook)
+            and isinstance(node.value, ast.Attribute)
+            and node.value.attr == "trainer"
+            and isinstance(self._eval(frame, node.value.value), SelfValue)
+        ):
+            return Const(hooks.stage_of(self._hook) == stage)
+        return super()._eval_attribute(frame, node)
 
     def _named_attribute(self, name: Value) -> Value:
         """Return ``getattr(self, name)``; of several that fit a template, any."""
