@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lintmetrics.edits import FunctionNode
 from lintmetrics.kept_answers import kept
 from lintmetrics.model.callback_reads import EarlyRead
-from lintmetrics.model.epoch_hooks import STAGES, Stage
+from lintmetrics.model.epoch_hooks import STAGES, Stage, family
 from lintmetrics.model.lightning_objects import kind_of
 from lintmetrics.project import ClassInfo, Project
 from lintmetrics.tree import own_nodes, subtree
@@ -28,6 +28,7 @@ _EMPTY = frozenset(
     ("list", "dict", "set", "tuple", "defaultdict", "deque", "Counter", "zeros", "empty", "full")
 )
 _EMPTIES = ("clear", "reset")
+_OF_BEFORE = re.compile(r"prev|last|\bold|_old|before|former", re.I)
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,9 @@ def _tables(project: Project) -> tuple[_Table, _Table]:
     read: _Table = {}
     set_elsewhere: set[str] = set()
     filled: set[str] = set()
+    mentioned: dict[str, set[ClassInfo]] = {}
+    owners: dict[tuple[str, str], set[ClassInfo]] = {}
+    used: dict[str, set[str]] = {}
     for module in project.mentioning(_MODULE_HOOKS):
         for cls in module.classes:
             if not cls.is_lightning:
@@ -152,14 +156,20 @@ def _tables(project: Project) -> tuple[_Table, _Table]:
                 for node in subtree(method):
                     if not isinstance(node, ast.Attribute) or not _is_self(node.value):
                         continue
+                    mentioned.setdefault(node.attr, set()).add(cls)
+                    used.setdefault(node.attr, set())
+                    if isinstance(node.ctx, ast.Load):
+                        used[node.attr].add(name)
+                    if hook:
+                        owners.setdefault((hook, node.attr), set()).update(family(cls))
                     above = module.parent(node)
                     spelled = f"{cls.node.name}.{name}"
                     if isinstance(node.ctx, ast.Store):
                         value = above.value if isinstance(above, ast.Assign) else None
                         is_plain = isinstance(above, ast.Assign) and not _is_reset(value)
-                        if hook and is_plain:
+                        if hook and is_plain and not _is_made_of(value, node.attr):
                             written.setdefault((hook, node.attr), spelled)
-                        elif not _MADE_BEFORE.match(name):
+                        elif not _MADE_BEFORE.match(name) or is_plain:
                             set_elsewhere.add(node.attr)
                     elif isinstance(above, ast.Attribute) and above.attr in _EMPTIES:
                         continue
@@ -171,9 +181,26 @@ def _tables(project: Project) -> tuple[_Table, _Table]:
     for hook, attribute in written:
         hooks.setdefault(attribute, set()).add(hook)
     for place in list(written):
-        if place[1] in set_elsewhere or len(hooks[place[1]]) > 1:
+        # What other methods read or fill is what the module goes by, and not a result.
+        if place[1] in set_elsewhere or len(hooks[place[1]]) > 1 or used[place[1]] - {place[0]}:
             del written[place]
-    return written, {place: name for place, name in read.items() if place[1] in filled}
+
+    def is_of_all(place: tuple[str, str]) -> bool:
+        """Tell whether every module with the attribute has the hook that uses it."""
+        return mentioned[place[1]] <= owners[place] and not _OF_BEFORE.search(place[1])
+
+    return (
+        {place: name for place, name in written.items() if is_of_all(place)},
+        {place: name for place, name in read.items() if place[1] in filled and is_of_all(place)},
+    )
+
+
+def _is_made_of(value: ast.expr | None, attribute: str) -> bool:
+    """Tell whether a value goes on from what the attribute has been."""
+    return value is not None and any(
+        isinstance(node, ast.Attribute) and node.attr == attribute and _is_self(node.value)
+        for node in subtree(value)
+    )
 
 
 def _is_self(node: ast.expr) -> bool:

@@ -11,7 +11,8 @@ from lintmetrics.model import loaders
 from lintmetrics.model.batch_parts import local_value
 from lintmetrics.model.lightning_objects import ROOT
 from lintmetrics.model.tensors import constant
-from lintmetrics.project import ClassInfo, Module, Project
+from lintmetrics.project import ClassInfo, FunctionInfo, Module, Project
+from lintmetrics.tree import subtree
 
 _TRAINER = re.compile(r"\bTrainer\(")
 _COUNTS = ("devices", "gpus", "num_nodes", "num_processes", "tpu_cores")
@@ -29,13 +30,19 @@ _GATHERED = re.compile(
     r"all_?gather|all_?reduce|\.reduce\(|reduce_(?:mean|tensor|dict)|gather_|sync_(?:ddp|tensor)"
     r"|\bdist\.|torch\.distributed|\bxm\."
 )
+_NAMED_GATHERING = re.compile(
+    r"gathered|gather_|all_?reduce|_ranks?(?:_|$)|across|synchroni[sz]e|sync_(?!dist)|_sync$|broadcast"
+)
+_DEPTH = 2
+# Without its sampler each process has all samples, or those that the project gives it.
+_SAMPLERS = ("use_distributed_sampler", "replace_sampler_ddp")
 
 
 def is_distributed(cls: ClassInfo) -> bool:
     """Tell whether the project surely trains a module on several devices.
 
     That is so where the Trainer that fits it, or else every Trainer of the project, is told of
-    several devices or of a strategy for them.
+    several devices or of a strategy for them, and leaves the sampler to Lightning.
     """
     tied, everywhere = _told(cls.module.project)
     own = [told for other in (*cls.mro(), *cls.subclasses) for told in tied.get(other, ())]
@@ -45,10 +52,46 @@ def is_distributed(cls: ClassInfo) -> bool:
 
 def gathers(cls: ClassInfo) -> bool:
     """Tell whether a class gathers from the other processes by hand, and may log the outcome."""
-    return any(
-        _GATHERED.search(other.module.source.segment(other.node)) is not None
-        for other in (cls, *cls.mro())
-    )
+    owners = list(dict.fromkeys((cls, *cls.mro())))
+    if any(_GATHERED.search(one.module.source.segment(one.node)) for one in owners):
+        return True
+    return any(_hands_to_gather(one.module, one.node, 0) for one in owners)
+
+
+def is_alone(project: Project) -> bool:
+    """Tell whether every Trainer of a project is told of one device."""
+    counts = [
+        _is_of_one(module, call)
+        for module in project.mentioning(_TRAINER, "Trainer(")
+        for call in module.calls
+        if _is_trainer(module, call)
+    ]
+    return bool(counts) and all(counts)
+
+
+def _is_of_one(module: Module, call: ast.Call) -> bool:
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    nodes = _count(constant(module, given["num_nodes"])) if "num_nodes" in given else 1
+    told = [_count(constant(module, given[n])) for n in ("devices", "gpus") if n in given]
+    return nodes == 1 and told == [1] and None not in given
+
+
+def _hands_to_gather(module: Module, node: ast.AST, depth: int) -> bool:
+    """Tell whether code calls a function that gathers, of the project or by its name."""
+    for call in subtree(node):
+        if not isinstance(call, ast.Call):
+            continue
+        func = call.func
+        name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        if _NAMED_GATHERING.search(name):
+            return True
+        if depth < _DEPTH and isinstance(func, (ast.Name, ast.Attribute)):
+            made = module.resolve(func)
+            if isinstance(made, FunctionInfo):
+                text = made.module.source.segment(made.node)
+                if _GATHERED.search(text) or _hands_to_gather(made.module, made.node, depth + 1):
+                    return True
+    return False
 
 
 def is_of_first(test: ast.expr) -> bool:
@@ -102,6 +145,8 @@ def _is_trainer(module: Module, call: ast.Call) -> bool:
 
 def _is_sharded(module: Module, call: ast.Call) -> bool:
     given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+    if any(name in given and constant(module, given[name]) is not True for name in _SAMPLERS):
+        return False
     counts = [_count(constant(module, given[name])) for name in _COUNTS if name in given]
     if any(count > 1 for count in counts):
         # Without a strategy, several devices are a reason for DDP; "dp" splits the batch instead.

@@ -28,6 +28,7 @@ _OF_THE_RUN = re.compile(
     r"hist|ever|all_time|lifetime|cumul|seen|overall|ema|reward|return|episode|global|best|record",
     re.I,
 )
+_SCORE = re.compile(r"loss|acc(?!um)|nll|iou|dice|err|psnr|ssim|mae|mse|correct|hits", re.I)
 _RESETTING = ("zero_", "fill_", "copy_", "clear", "update", "pop", "reset")
 
 
@@ -136,9 +137,20 @@ def _is_of_an_epoch(one: Added) -> bool:
     return is_named_as_mean(one.target, one.added)
 
 
+def _is_score(one: Added) -> bool:
+    """Tell whether what is added is surely a loss or a score of the batch, or its part of one."""
+    if one.value == Const(1):
+        return False
+    forms = {number.form for number in numbers(one.value)}
+    if forms and forms <= {Form.MEAN, Form.HITS, Form.METRIC, Form.RATIO}:
+        return True
+    return _SCORE.search(f"{ast.unparse(one.target)} {ast.unparse(one.added)}") is not None
+
+
 def _is_divided(cls: ClassInfo, hook: FunctionNode, attribute: str) -> bool:
     """Tell whether a hook divides one total by another, or by the number of batches."""
     added = {one.attribute for one in LightningClass.of(cls).added}
+    scores = {one.attribute for one in LightningClass.of(cls).added if _is_score(one)}
     for node in subtree(hook):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             left, right = node.left, node.right
@@ -147,6 +159,8 @@ def _is_divided(cls: ClassInfo, hook: FunctionNode, attribute: str) -> bool:
         else:
             continue
         above, below = _attributes(left) & added, _attributes(right) & added
+        if not above & scores:
+            continue  # Rates, shares and statistics of the run may be meant to go on.
         if attribute in above and (below or counts_batches(cls, hook, right)):
             return True
         if attribute in below and above:

@@ -13,9 +13,10 @@ from lintmetrics.model.batch_parts import local_value
 from lintmetrics.model.lightning_objects import ROOT, gives, kind_of
 from lintmetrics.project import Module, Project
 
-_CALLS = re.compile(r"\.logger\s*\.\s*(?:log_metrics|log_hyperparams|log_graph)\s*\(")
+_CALLS = re.compile(r"\.logger\s*\.\s*(?:log_metrics|log_hyperparams)\s*\(")
+_LOGGERS = re.compile(r"\b(?:self|trainer|pl_module)\.loggers\b")
 _TRAINER = re.compile(r"\bTrainer\(")
-_METHODS = frozenset(("log_metrics", "log_hyperparams", "log_graph"))
+_METHODS = frozenset(("log_metrics", "log_hyperparams"))
 _TESTS = re.compile(r"(?:tests?|conftest\.py|test_\w+\.py)$")
 
 
@@ -49,7 +50,9 @@ def first_loggers(module: Module) -> Iterator[FirstLogger]:
             continue
         if kind.cls is not None and gives(kind.cls, "logger"):
             continue
-        if _asks_which(module, call):
+        if func.attr == "log_hyperparams" and len(call.args) + len(call.keywords) > 1:
+            continue  # Only the logger of TensorBoard takes more than the parameters.
+        if _LOGGERS.search(module.source.code) or _asks_which(module, call):
             continue
         yield FirstLogger(module, call, module.source.segment(logger.value))
 
@@ -57,10 +60,8 @@ def first_loggers(module: Module) -> Iterator[FirstLogger]:
 def _asks_which(module: Module, call: ast.Call) -> bool:
     """Tell whether the code looks at which logger it has."""
     for above in module.ancestors(call):
-        if isinstance(above, ast.If) and "logger" in ast.unparse(above.test):
-            return "isinstance" in ast.unparse(above.test)
         if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return False
+            return re.search(r"isinstance\([^()]*logger", ast.unparse(above)) is not None
     return False
 
 

@@ -13,11 +13,13 @@ from lintmetrics.kept_answers import kept
 from lintmetrics.model import devices, hooks
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.frames import Condition
+from lintmetrics.model.lightning_objects import ROOT, has_strange_bases
 from lintmetrics.model.loaders import how_many
 from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.put_style import is_put
 from lintmetrics.model.tensors import bindings
-from lintmetrics.model.values import Form, Metric, numbers, options
+from lintmetrics.model.values import Form, numbers, options
+from lintmetrics.project import External
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ _CALLBACK = re.compile(
     r"(ModelCheckpoint|EarlyStopping)$"
 )
 _PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
+_CALLBACKS = re.compile(r"\bcallbacks\s*=")
+_HANDED_ON = re.compile(r"(?:callback|logged)_metrics\s*(?:\.update\(|\[[^\]]*\]\s*=[^=])")
+_DOTTED = (ast.Name, ast.Attribute)
 _IN_BRACES = re.compile(r"\{(.*?)[:}]")
 _LOG = re.compile(r"\.(?:log|put)(?:_dict)?\(")
 # Objects with a `log` of their own that tells Lightning nothing.
@@ -248,9 +253,26 @@ def returned_by(monitor: Monitor) -> str:
             found.add(hook)
     if not found:
         return ""
+    if project.mentioning(_HANDED_ON) or _has_strange_callbacks(project):
+        return ""
     logged = logged_keys(project)
     may_be = logged.is_open or (bool(logged.keys) and logged.may_hold(monitor.key))
     return "" if may_be else min(found)
+
+
+@kept
+def _has_strange_callbacks(project: Project) -> bool:
+    """Tell whether a Trainer has callbacks of other packages, which may log what steps return."""
+    for module in project.mentioning(_CALLBACKS):
+        for call in module.calls:
+            given = next((k.value for k in call.keywords if k.arg == "callbacks"), None)
+            for node in subtree(given) if given is not None else ():
+                if not isinstance(node, ast.Call):
+                    continue
+                made = module.resolve(node.func) if isinstance(node.func, _DOTTED) else None
+                if isinstance(made, External) and not ROOT.match(made.name):
+                    return True
+    return False
 
 
 def _hook_that_returns(module: Module, node: ast.Constant) -> str:
@@ -261,6 +283,8 @@ def _hook_that_returns(module: Module, node: ast.Constant) -> str:
         return ""
     if cls is None or not cls.is_kind("LightningModule") or function.name not in hooks.STEPS:
         return ""
+    if has_strange_bases(cls) or function.decorator_list:
+        return ""  # They may log what the step returns.
     around = module.parent(made)
     if isinstance(around, ast.Assign) and len(around.targets) == 1:
         name = around.targets[0]
@@ -503,6 +527,8 @@ def of_one_process(monitor: Monitor) -> str:
     """
     found = _calls_of(monitor, monitor.key)
     kinds = {_processes(call, way) for call, way in found}
+    if devices.is_alone(monitor.module.project):
+        return ""
     if len(kinds) != 1 or "" in kinds or _is_logged_elsewhere(monitor, {monitor.key}, found):
         return ""
     return kinds.pop()
@@ -519,10 +545,15 @@ def _processes(call: LogCall, way: LogContext) -> str:
     is_said = isinstance(given, ast.Constant) and given.value is True
     if any(devices.asks_rank(test.node) for test in way.tests):
         return ""
-    # An object gathers by itself, whatever it is told.
-    held = any(isinstance(value, Metric) for value in options(way.value))
-    computed = any(origin.kind == "compute" for n in numbers(way.value) for origin in n.origins)
-    return "each" if is_said and not held and not computed else ""
+    # An object gathers by itself, whatever it is told; and what is not surely made of samples may
+    # be the same everywhere.
+    held = list(numbers(way.value))
+    computed = any(origin.kind == "compute" for n in held for origin in n.origins)
+    is_of_samples = len(held) == len(options(way.value)) and all(
+        number.form in _OF_BATCH and number.form is not Form.OTHER for number in held
+    )
+    is_own = is_of_samples and not computed and not devices.gathers(call.cls)
+    return "each" if is_said and is_own else ""
 
 
 def _is_body_of(call: LogCall, test: Condition) -> bool:

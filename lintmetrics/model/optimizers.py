@@ -15,6 +15,7 @@ _TORCH = re.compile(r"torch\.optim\.(?:\w+\.)*[A-Z]\w*$")
 _NAMED = re.compile(r"(?:^|_)opti?m?(?:izer)?(?:$|_|\d)")
 _SCHEDULER = re.compile(r"sched|lr|warm", re.I)
 _SET_OUTSIDE = re.compile(r"(?<!self)\.automatic_optimization\s*=(?!=)")
+_ASKED_FOR = re.compile(r"(?<!self)(?<!\))\.configure_optimizers\(")
 _KNOWN_BASE = re.compile(r"(?:torch|pytorch_lightning|lightning|typing|abc|builtins|object)\b")
 
 
@@ -35,7 +36,10 @@ def is_automatic(cls: ClassInfo) -> bool:
     said = (one.module.source.segment(one.node) for one in family(cls))
     if any("automatic_optimization" in text for text in said):
         return False
-    return not cls.module.project.mentioning(_SET_OUTSIDE, ".automatic_optimization")
+    project = cls.module.project
+    if project.mentioning(_ASKED_FOR, ".configure_optimizers("):
+        return False  # A loop of its own, perhaps of Fabric.
+    return not project.mentioning(_SET_OUTSIDE, ".automatic_optimization")
 
 
 def _count(module: Module, method: FunctionNode, node: ast.expr | None) -> int:

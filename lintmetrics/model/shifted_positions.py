@@ -84,4 +84,6 @@ def _loggers(module: Module, node: ast.expr) -> frozenset[str]:
 @kept
 def _plain_keys(project: Project) -> frozenset[str]:
     """Return the keys that a project surely logs."""
-    return frozenset(key for key in logged_keys(project).keys if "*" not in key)
+    return frozenset(
+        key for key in logged_keys(project).keys if "*" not in key and key not in ("epoch", "step")
+    )

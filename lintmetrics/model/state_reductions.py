@@ -155,7 +155,58 @@ def _replaces(metric: MetricClass, move: Change) -> bool:
     arguments = {one.arg for one in ast.walk(method.node.args) if isinstance(one, ast.arg)}
     local = set(method.module.scope_of(method.node)) | arguments
     names = {node.id for node in subtree(value) if isinstance(node, ast.Name)}
+    if _keeps_more(method, value):
+        return False
     return any(name in local and not _is_self_name(name, method) for name in names)
+
+
+def _keeps_more(method: FunctionInfo, value: ast.expr) -> bool:
+    """Tell whether a value may be made of what other attributes have kept of earlier batches."""
+    made = [value]
+    seen: set[str] = set()
+    for one in made:
+        for node in subtree(one):
+            if isinstance(node, ast.Name) and node.id not in seen:
+                seen.add(node.id)
+                made += _given(method, node.id)
+    changed = {
+        target.attr
+        for node in subtree(method.node)
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Attribute) and is_self(target.value, method.node)
+    }
+    filled = {
+        node.value.attr
+        for node in subtree(method.node)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Attribute)
+        and is_self(node.value.value, method.node)
+        and isinstance(method.module.parent(node), ast.Call)
+    }
+    return any(
+        isinstance(node, ast.Attribute)
+        and is_self(node.value, method.node)
+        and node.attr in changed | filled
+        for one in made
+        for node in subtree(one)
+    )
+
+
+def _given(method: FunctionInfo, name: str) -> list[ast.expr]:
+    """Return the values that a method gives a name."""
+    found: list[ast.expr] = []
+    for node in subtree(method.node):
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            stored = (inner for target in targets for inner in subtree(target))
+            if any(isinstance(inner, ast.Name) and inner.id == name for inner in stored):
+                found.append(node.value)
+        elif isinstance(node, (ast.For, ast.comprehension, ast.NamedExpr)) and name in {
+            one.id for one in subtree(node.target) if isinstance(one, ast.Name)
+        }:
+            found.append(node.value if isinstance(node, ast.NamedExpr) else node.iter)
+    return found
 
 
 def _is_self_name(name: str, method: FunctionInfo) -> bool:

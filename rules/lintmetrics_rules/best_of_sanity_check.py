@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 from lintmetrics.model import hooks
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.held_metrics import HeldMetric, held_metrics
+from lintmetrics.model.hook_effects import MetricUse
 from lintmetrics.rule import Consequence, Finding, Rule
+from lintmetrics.tree import subtree
 
 _BEST = {"MaxMetric": "largest", "MinMetric": "smallest"}
-_GUARDED = re.compile(r"sanity_check|num_sanity_val_steps")
+# Somebody asks for the check, or says how long it is; settings of a Trainer may stand in a file
+# beside the code.
+_GUARDED = re.compile(
+    r"sanity_check|num_sanity_val_steps|\bhydra\b|LightningCLI|OmegaConf|\byaml\b|jsonargparse"
+    r"|from_argparse_args|ml_collections|Trainer\([^()]*\*\*"
+)
+_STARTS = ("on_fit_start", "on_train_start", "on_train_epoch_start", "setup")
+_START = re.compile(r"def\s+(?:on_fit_start|on_train_start|on_train_epoch_start|setup)\b")
 
 
 class BestOfSanityCheck(Rule):
@@ -84,8 +94,8 @@ class BestOfSanityCheck(Rule):
             which = _BEST.get(held.metric.name.rsplit(".", 1)[-1])
             if which is None or not _is_of_validations(held):
                 continue
-            if model.module.project.mentioning(_GUARDED):
-                return  # Somebody asks for the check, or says how long it is.
+            if model.module.project.mentioning(_GUARDED) or _is_reset_by_callback(model):
+                return
             yield Finding(
                 model,
                 f"self.{held.path} keeps the {which} value of the run, and the sanity check "
@@ -105,6 +115,35 @@ def _is_of_validations(held: HeldMetric) -> bool:
         return False
     if not all(use.hook.endswith("_epoch_end") for use in feeds):
         return False  # Of the batches of an epoch, the best is one for each epoch.
-    if not all(hooks.stage_of(use.hook) == "val" for use in feeds):
+    if not all(hooks.stage_of(use.hook) == "val" and _is_always(use) for use in feeds):
         return False
     return not held.resets and held.is_followed and bool(held.epoch_computes)
+
+
+def _is_always(use: MetricUse) -> bool:
+    """Tell whether a hook comes to a call whatever is the case."""
+    function = use.module.enclosing_function(use.node)
+    statement = use.module.statement(use.node)
+    if (
+        function is None
+        or function.name != use.hook
+        or use.module.parent(statement) is not function
+    ):
+        return False
+    return not any(
+        isinstance(node, (ast.Return, ast.Raise)) and node.lineno < statement.lineno
+        for node in subtree(function)
+    )
+
+
+def _is_reset_by_callback(model: LightningClass) -> bool:
+    """Tell whether a callback resets objects when the training begins."""
+    return any(
+        isinstance(node, ast.Attribute) and node.attr.startswith("reset")
+        for module in model.module.project.mentioning(_START)
+        for cls in module.classes
+        if cls.is_kind("Callback") and not cls.is_lightning
+        for name in _STARTS
+        if name in cls.methods
+        for node in subtree(cls.methods[name])
+    )

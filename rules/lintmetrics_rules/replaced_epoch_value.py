@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lintmetrics.model import hooks, stage_keys
+from lintmetrics.model import hooks, loaders, stage_keys
 from lintmetrics.model.flow import LightningClass
+from lintmetrics.model.log_calls import LogContext
+from lintmetrics.model.values import Metric, numbers, options
 from lintmetrics.rule import Consequence, Finding, Rule
 
 
@@ -83,6 +85,8 @@ class ReplacedEpochValue(Rule):
                     continue
                 if not one.way.certain or one.call.node is end.call.node:
                     continue
+                if _same_object(one.way, end.way) or _may_be_split(model, one):
+                    continue
                 yield Finding(
                     model,
                     f'"{name}" of {one.way.hook} is replaced by that of {end.way.hook}, which is '
@@ -94,3 +98,30 @@ class ReplacedEpochValue(Rule):
                     keys=((one.way.stage, one.way.key or ""),),
                 )
                 break
+
+
+def _same_object(one: LogContext, other: LogContext) -> bool:
+    """Tell whether two ways give what one Metric object computes for the epoch."""
+    held = _paths(one)
+    return bool(held) and held == _paths(other)
+
+
+def _paths(way: LogContext) -> set[str]:
+    found = {option.path for option in options(way.value) if isinstance(option, Metric)}
+    for number in numbers(way.value):
+        found |= {o.metric.path for o in number.origins if o.metric is not None}
+    return found
+
+
+def _may_be_split(model: LightningClass, one: stage_keys.Written) -> bool:
+    """Tell whether Lightning may give the step's key the number of a dataloader."""
+    count = loaders.how_many(model.cls, one.way.stage)
+    if count == 1:
+        return False
+    step = model.cls.lookup(one.way.hook)
+    arguments = [] if step is None else [*step.node.args.posonlyargs, *step.node.args.args]
+    return (
+        count > 1
+        or loaders.are_several(model.cls, one.way.stage)
+        or any("loader" in argument.arg or "dataset" in argument.arg for argument in arguments)
+    )
