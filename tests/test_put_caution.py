@@ -204,3 +204,12 @@ def test_a_stage_that_the_trainer_is_asked_for_is_known(tmp_path: Path) -> None:
     after = fixed(tmp_path, text)
     assert "self.val_loss.update(loss, x.size(0))" in after
     assert "train_loss" not in after
+
+
+def test_a_comment_between_the_arguments_is_kept(tmp_path: Path) -> None:
+    lines = 'self.log(\n    "a",  # watched by the checkpoint\n    loss,  # noqa: E501\n)'
+    after = fixed(tmp_path, step(lines))
+    assert "        # watched by the checkpoint\n        self.a.update(" in after.replace(
+        "val_a", "a"
+    )
+    assert "noqa" not in after

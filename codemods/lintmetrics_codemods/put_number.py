@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -43,6 +45,7 @@ _KNOWN = frozenset(
 _STEPS = {"train": "training_step", "val": "validation_step", "test": "test_step"}
 # self.log keeps their numbers until the epoch ends (lightning 2.6.6, training_epoch_loop.py).
 _AT_START = ("on_train_start", "on_train_epoch_start")
+_TOLD_TOOLS = re.compile(r"#\s*(?:noqa|type:|pylint:|pyright:|fmt:|ruff:)")
 _LOADER = "dataloader_idx"
 _TRAINING = "self.trainer.training"
 _BY_BATCH = ("global_step", "fit_loop", "is_last_batch", "should_stop")
@@ -152,6 +155,8 @@ class _Handover:
         else:
             for entry, group in zip(entries, ways, strict=True):
                 lines += self._branches(entry, group)
+        if lines:
+            lines = [*self._comments(), *lines]
         self.editor.replace_statement(self.module, self.statement, lines)
         for end in self.ends.values():
             step = self.owner.methods.get(end.place.step, self.function)
@@ -328,6 +333,13 @@ class _Handover:
         if "#" in text or '"""' in text:
             raise CannotEdit(f"a comment or a long string stands in the call at line {self.line}")
         return " ".join(text.split())
+
+    def _comments(self) -> list[str]:
+        """Return the comments between the arguments of the call, which its lines take along."""
+        text = self.module.source.segment(self.statement)
+        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+        found = [token.string for token in tokens if token.type == tokenize.COMMENT]
+        return [comment for comment in found if not _TOLD_TOOLS.match(comment)]
 
     def _key(self, entry: LogCall) -> str:
         if entry.key_node is not None:
