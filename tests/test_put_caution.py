@@ -213,3 +213,33 @@ def test_a_comment_between_the_arguments_is_kept(tmp_path: Path) -> None:
         "val_a", "a"
     )
     assert "noqa" not in after
+
+
+FAMILY = """\
+class Base(pl.LightningModule):
+    prefix = "base"
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(2, 1)
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        loss = F.mse_loss(self.net(x), y)
+        self.log(KEY, loss)
+
+
+class Below(Base):
+    prefix = "below"
+"""
+
+
+@pytest.mark.parametrize(("key", "is_put"), [('f"{self.prefix}_loss"', False), ('"loss"', True)])
+def test_a_key_of_each_class_is_put_by_none_for_another(
+    key: str, is_put: bool, tmp_path: Path
+) -> None:
+    text = HEAD + FAMILY.replace("KEY", key)
+    if is_put:
+        assert body_of(fixed(tmp_path, text), "on_validation_epoch_end").count("self.put(") == 1
+    else:
+        assert "other keys or objects in Below than in Base" in blocked(tmp_path, text)

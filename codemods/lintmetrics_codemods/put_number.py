@@ -572,6 +572,7 @@ class _Handover:
         """Put the value of an epoch in the hook that ends it, and reset the object there."""
         place = EpochEndPlace.of(self.owner, _STEPS[context.stage])
         self._require_of_all_below(entry, context)
+        self._require_same_everywhere(entry, context)
         self._require_not_taken(place, text)
         if way.on_epoch:
             self._require_unread_by_callbacks(place, context)
@@ -648,6 +649,26 @@ class _Handover:
                     f"{below.node.name} has a {_STEPS[context.stage]} that does not come here, and "
                     "would put numbers of no batch; convert it by hand"
                 )
+
+    def _require_same_everywhere(self, entry: LogCall, context: LogContext) -> None:
+        """Raise where one hook would have to put this for one class, and that for another."""
+        first: tuple[str, frozenset[tuple[str | None, str]]] | None = None
+        for cls in (self.owner, *self.owner.subclasses):
+            logged = frozenset(
+                (way.key, value.path if isinstance(value, Metric) else "")
+                for call in LightningClass.of(cls).calls_at(entry.node)
+                if call.entry == entry.entry
+                for way in call.contexts
+                if way.stage == context.stage
+                for value in options(way.value)
+            )
+            if first is not None and logged and logged != first[1]:
+                raise CannotEdit(
+                    f"line {self.line} logs other keys or objects in {cls.node.name} than in "
+                    f"{first[0]}; put each in a hook of its own"
+                )
+            if logged:
+                first = (cls.node.name, logged)
 
     def _require_unread(self, ways: list[_Way]) -> None:
         """Raise where a program goes on with what ``trainer.test()`` answers."""
