@@ -37,6 +37,16 @@ STEP = "training_step(self, batch, batch_idx)"
             "super().on_train_batch_start(trainer, pl_module, batch, batch_idx, unused=unused)",
             "super().on_train_batch_start(trainer, pl_module, batch, batch_idx)",
         ),
+        (
+            "on_train_epoch_end(self, trainer, pl_module, unused=None)",
+            "super().on_train_epoch_end(trainer, pl_module, unused=unused)",
+            "super().on_train_epoch_end(trainer, pl_module)",
+        ),
+        (
+            "on_train_epoch_end(self)",
+            "super().on_train_epoch_end([])",
+            "super().on_train_epoch_end()",
+        ),
         (STEP, "self.toggle_optimizer(first, 0)", "self.toggle_optimizer(first)"),
         (STEP, "self.toggle_optimizer(g, optimizer_idx=i)", "self.toggle_optimizer(g)"),
         (STEP, "self.manual_backward(loss, opt_g)", "self.manual_backward(loss)"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lintmetrics import facts
 from lintmetrics.facts import Hook
+from lintmetrics.model.epoch_hooks import outputs_parameter
 from lintmetrics.model.hook_signatures import misfits
 from lintmetrics.model.lightning_objects import has_strange_bases, is_left_alone
 from lintmetrics.model.lightning_versions import consequence
@@ -53,7 +54,8 @@ class SurplusCall:
 def surplus_calls(cls: ClassInfo) -> Iterator[SurplusCall]:
     """Yield the calls in a class that Lightning's methods refuse."""
     for owner in owners(cls):
-        changed = facts.hooks_of(owner, "signature")
+        ended = facts.hooks_of(owner, "epoch-outputs")
+        changed = {**ended, **facts.hooks_of(owner, "signature")}
         called = facts.hooks_of(owner, "call")
         for node in subtree(cls.node):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
@@ -75,6 +77,10 @@ def surplus_calls(cls: ClassInfo) -> Iterator[SurplusCall]:
                 surplus = _old(node, row) if name not in cls.namespace else []
             if not surplus or row is None or cls.module.enclosing_class(node) is not cls:
                 continue
+            around = cls.module.enclosing_function(node)
+            waits = around is not None and outputs_parameter(around) is not None
+            if waits and owner == "module" and row is ended.get(name):
+                continue  # The hook is told to collect the outputs itself.
             if has_strange_bases(cls) or name in {misfit.name for misfit in misfits(cls)}:
                 continue  # Another's method may be called, or the parameter goes with it.
             found = consequence(row, cls.module.project)
