@@ -219,18 +219,29 @@ def is_spelled(monitor: Monitor) -> bool:
 
     A test of the texts first: most keys that are watched are logged by the same name.
     """
-    return _is_spelled(monitor.module.project, monitor.key)
+    return _spelling(monitor.module.project, monitor.key)[0]
 
 
 @kept
-def _is_spelled(project: Project, key: str) -> bool:
+def _spelling(project: Project, key: str) -> tuple[bool, frozenset[str]]:
+    """Return whether a key is written but where it is watched, and the hooks that return it.
+
+    There are no such hooks where anything else writes it. Many may watch one key: the texts of the
+    project are searched once for each, up to the first place that decides.
+    """
     quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
+    found: set[str] = set()
     for module in project.mentioning(quoted, key):
         for node in subtree(module.tree):
             spelled = isinstance(node, ast.Constant) and node.value == key
-            if spelled and not _is_watched(module, node):
-                return True
-    return False
+            if not spelled or _is_watched(module, node):
+                continue
+            assert isinstance(node, ast.Constant)
+            hook = _hook_that_returns(module, node)
+            if not hook:
+                return True, frozenset()
+            found.add(hook)
+    return bool(found), frozenset(found)
 
 
 def returned_by(monitor: Monitor) -> str:
@@ -239,21 +250,8 @@ def returned_by(monitor: Monitor) -> str:
     Empty where the key may be logged, or is written anywhere else.
     """
     project = monitor.module.project
-    quoted = re.compile(rf"(['\"]){re.escape(monitor.key)}\1")
-    found: set[str] = set()
-    for module in project.mentioning(quoted):
-        for node in subtree(module.tree):
-            if not (isinstance(node, ast.Constant) and node.value == monitor.key):
-                continue
-            if _is_watched(module, node):
-                continue
-            hook = _hook_that_returns(module, node)
-            if not hook:
-                return ""
-            found.add(hook)
-    if not found:
-        return ""
-    if project.mentioning(_HANDED_ON) or _has_strange_callbacks(project):
+    _, found = _spelling(project, monitor.key)
+    if not found or project.mentioning(_HANDED_ON) or _has_strange_callbacks(project):
         return ""
     logged = logged_keys(project)
     may_be = logged.is_open or (bool(logged.keys) and logged.may_hold(monitor.key))
