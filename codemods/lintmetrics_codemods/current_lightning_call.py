@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -148,6 +149,9 @@ def _filled(
     quote = quote_of(argument.module)
     if template == "{direction}":
         return f"{quote}{_direction(argument)}{quote}"
+    if template in ("{strategy}", "{rest}"):
+        strategy, rest = _parted(argument, value)
+        return strategy if template == "{strategy}" else rest
     if template in ("{folder}", "{file}"):
         assert isinstance(value, ast.Constant)
         folder, slash, file = str(value.value).rpartition("/")
@@ -161,6 +165,19 @@ def _filled(
     if isinstance(value, ast.Attribute):
         template = template.replace("{object}", argument.module.source.segment(value.value))
     return template.replace("{value}", text)
+
+
+def _parted(argument: OldArgument, value: ast.expr) -> tuple[str, str | None]:
+    """Return the one strategy among plugins, and the list of the others."""
+    segment = argument.module.source.segment
+    if not isinstance(value, ast.List):
+        return segment(value), None
+    known = [kind_of(argument.module, one).names for one in value.elts]
+    strategies = [i for i, names in enumerate(known) if any(map(_STRATEGY.search, names))]
+    if len(strategies) != 1 or not all(known):
+        raise CannotEdit(f"which of the plugins is the strategy is yours to say; {_note(argument)}")
+    rest = [segment(one) for i, one in enumerate(value.elts) if i != strategies[0]]
+    return segment(value.elts[strategies[0]]), f"[{', '.join(rest)}]" if rest else None
 
 
 def _direction(argument: OldArgument) -> str:
@@ -215,7 +232,9 @@ class _Call:
         for argument, parts in self.planned:
             here = texts.setdefault(id(argument.node), [])
             for name, text in parts.keywords.items():
-                if name in parts.weak and (name in strong or kept.keys() & _OF_DEVICES):
+                if name in parts.weak and (
+                    name in strong or (name in _OF_DEVICES and kept.keys() & _OF_DEVICES)
+                ):
                     continue
                 if name in kept:
                     if _same(self.module.source.segment(kept[name].value), text):
@@ -385,6 +404,9 @@ class _Call:
 
 _WIDTH = 100  # As for other calls that fixes write.
 _OURS = ("TQDMProgressBar", "ModelSummary", "DeviceStatsMonitor", "GradientAccumulationScheduler")
+_STRATEGY = re.compile(
+    r"Strategy$|^(?:DDP|DeepSpeed|SingleDevice|Parallel|TrainingType)Plugin$"
+)  # What a plugin in the place of a strategy is called.
 _OF_DEVICES = frozenset(("accelerator", "tpu_cores", "ipus", "devices", "num_processes"))
 
 
