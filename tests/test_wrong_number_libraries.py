@@ -198,3 +198,37 @@ def test_what_a_person_must_decide(methods: list[str], reason: str, tmp_path: Pa
     assert after == text
     assert before
     assert all(reason in finding.blocked for finding in before), before[0].blocked
+
+
+_OF_DICTS = """
+import lightning.pytorch as pl
+import torch
+from transformers.data.metrics import acc_and_f1, pearson_and_spearman
+
+
+class Model(pl.LightningModule):
+    def validation_step(self, batch, batch_idx):
+        result = {call}
+        self.log("number", torch.tensor(result["{key}"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "key", "found"),
+    [
+        ("acc_and_f1(self(batch), batch.y)", "f1", ["LM101"]),
+        ("acc_and_f1(self(batch), batch.y)", "acc_and_f1", ["LM101"]),
+        ("acc_and_f1(self(batch), batch.y)", "acc", []),
+        ("pearson_and_spearman(self(batch), batch.y)", "corr", ["LM101"]),
+        ("pearson_and_spearman(self(batch), batch.y)", "other", []),
+        ("own(self(batch), batch.y)", "f1", []),
+    ],
+)
+def test_scores_in_one_dict_are_told_apart(
+    call: str, key: str, found: list[str], tmp_path: Path
+) -> None:
+    text = _OF_DICTS.format(call=call, key=key)
+    projects.written(tmp_path, {"model.py": text})
+    assert projects.codes(projects.check(tmp_path, "LM10")) == found
+    projects.fix(tmp_path, "LM10")
+    assert (tmp_path / "model.py").read_text(encoding="utf-8") == text

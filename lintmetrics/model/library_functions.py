@@ -34,6 +34,12 @@ _STACK = frozenset(
 _CONCAT = frozenset(("cat", "concat", "concatenate", "hstack", "vstack"))
 _EXTREMES = frozenset(("max", "min", "amax", "amin", "nanmax", "nanmin"))
 _NO_METRICS = ("image_gradients", "pit_permutate", "total_variation")
+# What functions of several scores answer, by key: may the mean over batches of each be taken?
+# The formulas are those of transformers 4.57, data/metrics/__init__.py.
+_SCORES = {
+    "acc_and_f1": {"acc": "exact", "f1": "weighted", "acc_and_f1": "no"},
+    "pearson_and_spearman": dict.fromkeys(("pearson", "spearmanr", "corr"), "no"),
+}
 
 
 def call(
@@ -51,6 +57,13 @@ def call(
     known = verdict(name, node)
     if known.decomposable != "unknown" or known.family:
         return functional(name, known, node, module)
+    if name.startswith("transformers.data.metrics.") and last in _SCORES:
+        return Map(
+            tuple(
+                (key, Number(Form.METRIC, (Origin("functional", name, node, module, one),)))
+                for key, one in _SCORES[last].items()
+            )
+        )
     if ".functional." in name and name.startswith(("torchmetrics", "pytorch_lightning.metrics")):
         return Number(Form.METRIC, (Origin("functional", name, node, module),))
     if name.startswith(_NUMERIC) or name in ("statistics.mean", "statistics.fmean"):
