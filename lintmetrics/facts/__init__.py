@@ -821,3 +821,49 @@ def state_hook(name: str, whole: bool) -> Hook | None:
     """
     found = [row for row in _hooks().get(("callback", name), ()) if row.kind == "state"]
     return next((row for row in found if whole == any(not p.keyword for p in row.parameters)), None)
+
+
+# What a Trainer and its callbacks refuse --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RefusedValue:
+    """A value of an argument that Lightning refuses, by itself or beside others.
+
+    Args:
+        owner: the class that is made; ``argument``: what has to be given for the row to be asked.
+        refused: a Python expression of the arguments by name; one that is not given is ``None``.
+        since: the first release that refuses it, of those looked at; empty for all of them.
+        text: what is wrong with the value, in words.
+        error: the exception; empty where ``text`` names it.
+        help: what to write instead.
+        example: a call that is refused.
+        source: what was run.
+    """
+
+    owner: str
+    argument: str
+    refused: str
+    since: str
+    text: str
+    error: str
+    help: str
+    example: str
+    source: str
+
+
+@cache
+def refused_arguments() -> dict[str, tuple[RefusedValue, ...]]:
+    """Return the values that Lightning refuses, by the class that is made."""
+    table: dict[str, tuple[RefusedValue, ...]] = {}
+    for row in rows("refused_arguments"):
+        one = RefusedValue(**row)
+        table[one.owner] = (*table.get(one.owner, ()), one)
+    return table
+
+
+@cache
+def lightning_parameters(owner: str) -> tuple[str, ...]:
+    """Return the names of the first parameters of a class, by position; empty for keywords only."""
+    found = (row["parameters"] for row in rows("lightning_parameters") if row["owner"] == owner)
+    return tuple(next(found, "").split())
