@@ -232,3 +232,43 @@ def test_scores_in_one_dict_are_told_apart(
     assert projects.codes(projects.check(tmp_path, "LM10")) == found
     projects.fix(tmp_path, "LM10")
     assert (tmp_path / "model.py").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("kind", ["OrderedDict", "dict"])
+def test_an_output_is_followed_through_a_dict_by_name(kind: str, tmp_path: Path) -> None:
+    text = f"""
+    from collections import OrderedDict
+
+    import pytorch_lightning as pl
+    import torch
+    from sklearn.metrics import f1_score
+
+
+    class Model(pl.LightningModule):
+        def validation_step(self, batch, batch_idx):
+            f1 = torch.tensor(f1_score(batch.y, self(batch)))
+            return {kind}({{"f1": f1, "names": batch.names}})
+
+        def validation_epoch_end(self, outputs):
+            self.log("f1", torch.stack([x["f1"] for x in outputs]).mean())
+    """
+    projects.written(tmp_path, {"model.py": text})
+    assert projects.codes(projects.check(tmp_path, "LM101")) == ["LM101"]
+
+
+def test_one_call_of_several_scores_is_found_for_those_that_are_no_means(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+    import torch
+    from transformers.data.metrics import acc_and_f1
+
+
+    class Model(pl.LightningModule):
+        def validation_step(self, batch, batch_idx):
+            result = acc_and_f1(self(batch), batch.y)
+            for key, value in {"acc": result["acc"], "f1": result["f1"]}.items():
+                self.log(f"val_{key}", torch.tensor(value))
+    """
+    projects.written(tmp_path, {"model.py": text})
+    found = projects.check(tmp_path, "LM101").diagnostics
+    assert [one.message.partition(" ")[0] for one in found] == ['"val_f1"']

@@ -35,7 +35,7 @@ _CONCAT = frozenset(("cat", "concat", "concatenate", "hstack", "vstack"))
 _EXTREMES = frozenset(("max", "min", "amax", "amin", "nanmax", "nanmin"))
 _NO_METRICS = ("image_gradients", "pit_permutate", "total_variation")
 # What functions of several scores answer, by key: may the mean over batches of each be taken?
-# The formulas are those of transformers 4.57, data/metrics/__init__.py.
+# The formulas are those of transformers, data/metrics/__init__.py.
 _SCORES = {
     "acc_and_f1": {"acc": "exact", "f1": "weighted", "acc_and_f1": "no"},
     "pearson_and_spearman": dict.fromkeys(("pearson", "spearmanr", "corr"), "no"),
@@ -54,6 +54,8 @@ def call(
     last = name.rsplit(".", 1)[-1]
     if name.startswith("builtins."):
         return _builtin(last, node, module, values, keywords)
+    if name == "collections.OrderedDict":
+        return _builtin("dict", node, module, values, keywords)
     known = verdict(name, node)
     if known.decomposable != "unknown" or known.family:
         return functional(name, known, node, module)

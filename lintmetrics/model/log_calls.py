@@ -108,14 +108,16 @@ class LogCall:
         A value that was mixed with others is what its author calls it, and so is one whose key
         speaks of a loss; both are left out.
         """
-        found: dict[ast.expr, tuple[Origin, list[LogContext]]] = {}
+        # One call may answer several scores, of which only some are means over the batch.
+        found: dict[tuple[ast.expr, str], tuple[Origin, list[LogContext]]] = {}
         for context in self.contexts:
             if context.key is not None and _LOSS.search(context.key):
                 continue
             for number in numbers(context.value):
                 for origin in number.origins:
                     if origin.kind == kind and (context.averaged or origin.averaged):
-                        _, ways = found.setdefault(origin.node, (origin, []))
+                        place = (origin.node, origin.verdict)
+                        _, ways = found.setdefault(place, (origin, []))
                         if context not in ways:
                             ways.append(context)
         return list(found.values())
