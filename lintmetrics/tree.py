@@ -79,3 +79,10 @@ def own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.
             node = nodes[index]
             yield node
             index += node.__dict__.get("lm_size", 1) if isinstance(node, _NESTED) else 1
+
+
+def parameter_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """Return the names of everything that a function is given, ``self`` among them."""
+    given = function.args
+    every = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
+    return {argument.arg for argument in every if argument is not None}

@@ -7,10 +7,9 @@ import re
 from pathlib import Path
 
 from lintmetrics.kept_answers import kept
-from lintmetrics.model import loaders
 from lintmetrics.model.batch_parts import local_value
-from lintmetrics.model.lightning_objects import ROOT
 from lintmetrics.model.tensors import constant
+from lintmetrics.model.trainer_calls import is_trainer, trainer_calls
 from lintmetrics.project import ClassInfo, FunctionInfo, Module, Project
 from lintmetrics.tree import subtree
 
@@ -64,7 +63,7 @@ def is_alone(project: Project) -> bool:
         _is_of_one(module, call)
         for module in project.mentioning(_TRAINER, "Trainer(")
         for call in module.calls
-        if _is_trainer(module, call)
+        if is_trainer(module, call)
     ]
     return bool(counts) and all(counts)
 
@@ -114,33 +113,21 @@ def asks_rank(node: ast.expr) -> bool:
 def _told(project: Project) -> tuple[dict[ClassInfo, list[bool]], list[bool]]:
     """Return what the Trainers say, by the module they fit, and what all of them say."""
     tied: dict[ClassInfo, list[bool]] = {}
-    everywhere: list[bool] = []
-    for module in project.mentioning(_TRAINER, "Trainer("):
-        if any(_TESTS.match(part) for part in Path(module.path).parts[-3:]):
-            continue
-        made = [call for call in module.calls if _is_trainer(module, call)]
-        everywhere += [_is_sharded(module, call) for call in made]
-        for call in module.calls:
-            func = call.func
-            if not isinstance(func, ast.Attribute) or func.attr not in ("fit", "validate", "test"):
-                continue
-            trainer: ast.expr | None = func.value
-            if isinstance(trainer, ast.Name):
-                trainer = local_value(module, trainer)
-            if not isinstance(trainer, ast.Call) or trainer not in made:
-                continue
-            given = next((k.value for k in call.keywords if k.arg == "model"), None)
-            given = given or (call.args[0] if call.args else None)
-            cls = None if given is None else loaders.class_of(module, given)
-            if cls is not None:
-                tied.setdefault(cls, []).append(_is_sharded(module, trainer))
+    everywhere = [
+        _is_sharded(module, call)
+        for module in project.mentioning(_TRAINER, "Trainer(")
+        if not _is_of_tests(module)
+        for call in module.calls
+        if is_trainer(module, call)
+    ]
+    for call in trainer_calls(project):
+        if call.trainer is not None and call.cls is not None and not _is_of_tests(call.module):
+            tied.setdefault(call.cls, []).append(_is_sharded(call.module, call.trainer))
     return tied, everywhere
 
 
-def _is_trainer(module: Module, call: ast.Call) -> bool:
-    name = module.qualified(call.func) or ""
-    match = ROOT.match(name)
-    return match is not None and name.rpartition(".")[2] == "Trainer"
+def _is_of_tests(module: Module) -> bool:
+    return any(_TESTS.match(part) for part in Path(module.path).parts[-3:])
 
 
 def _is_sharded(module: Module, call: ast.Call) -> bool:

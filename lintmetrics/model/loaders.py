@@ -23,6 +23,7 @@ from lintmetrics.model.batch_parts import (
     stored,
 )
 from lintmetrics.model.tensors import constant
+from lintmetrics.model.trainer_calls import TrainerCall, only_class, trainer_calls
 from lintmetrics.project import ClassInfo, FunctionInfo, Module, Project
 from lintmetrics.tree import own_nodes, subtree
 
@@ -457,23 +458,14 @@ class _Wiring:
         self.counts: dict[tuple[ClassInfo, str], list[int]] = {}
         self._loose: dict[str, list[Feed]] = {}
         self._modules = project.mentioning(_WIRED)
-        for module in self._modules:
-            for call in module.calls:
-                if isinstance(call.func, ast.Attribute) and call.func.attr in (
-                    "fit",
-                    "validate",
-                    "test",
-                ):
-                    self._trainer_call(module, call)
+        for call in trainer_calls(project):
+            if call.cls is not None and call.cls.is_lightning:
+                self._trainer_call(call, call.cls)
 
-    def _trainer_call(self, module: Module, call: ast.Call) -> None:
+    def _trainer_call(self, called: TrainerCall, cls: ClassInfo) -> None:
+        module, call, kind = called.module, called.node, called.kind
         named = {k.arg: k.value for k in call.keywords if k.arg}
         given = list(call.args)
-        model = named.get("model") or (given[0] if given else None)
-        cls = None if model is None else class_of(module, model)
-        if cls is None or not cls.is_lightning or isinstance(model, ast.Starred):
-            return
-        kind = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         data = named.get("datamodule")
         if kind == "fit":
             train = named.get("train_dataloaders") or named.get("train_dataloader")
@@ -487,7 +479,7 @@ class _Wiring:
             source = data or expr or (stages.get("train") if stage == "val" else None)
             if source is None:
                 continue
-            held = class_of(module, source)
+            held = only_class(module, source)
             feed: Feed | None = None
             count = 0
             if held is not None and held.is_kind("LightningDataModule"):
@@ -532,21 +524,6 @@ class _Wiring:
 
 def _second(arguments: list[ast.expr]) -> ast.expr | None:
     return arguments[1] if len(arguments) > 1 else None
-
-
-def class_of(module: Module, expr: ast.expr) -> ClassInfo | None:
-    """Return the class of the project that an expression is an object of."""
-    if isinstance(expr, ast.Name):
-        value = local_value(module, expr)
-        return None if value is None or isinstance(value, ast.Name) else class_of(module, value)
-    if isinstance(expr, ast.Call):
-        made = module.resolve(expr.func)
-        if isinstance(made, ClassInfo):
-            return made
-        if isinstance(expr.func, ast.Attribute) and expr.func.attr == "load_from_checkpoint":
-            held = module.resolve(expr.func.value)
-            return held if isinstance(held, ClassInfo) else None
-    return None
 
 
 def _wiring(project: Project) -> _Wiring:

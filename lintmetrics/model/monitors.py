@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,14 +15,22 @@ from lintmetrics.model.frames import Condition
 from lintmetrics.model.lightning_objects import ROOT, has_strange_bases
 from lintmetrics.model.loaders import how_many
 from lintmetrics.model.log_calls import LogCall, LogContext
-from lintmetrics.model.put_style import is_put
+from lintmetrics.model.logged_keys import (
+    LOG,
+    LoggedKeys,
+    keys_of,
+    logged_keys,
+    pattern_of,
+    text_of,
+)
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import Form, numbers, options
+from lintmetrics.model.watched_runs import Runs, runs_of_module, runs_of_scope
 from lintmetrics.project import External
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
-    from lintmetrics.project import Module, Project
+    from lintmetrics.project import ClassInfo, Module, Project
 
 _CALLBACK = re.compile(
     r"(?:pytorch_lightning|lightning\.pytorch|lightning)\.callbacks\.(?:\w+\.)*"
@@ -34,13 +41,7 @@ _CALLBACKS = re.compile(r"\bcallbacks\s*=")
 _HANDED_ON = re.compile(r"(?:callback|logged)_metrics\s*(?:\.update\(|\[[^\]]*\]\s*=[^=])")
 _DOTTED = (ast.Name, ast.Attribute)
 _IN_BRACES = re.compile(r"\{(.*?)[:}]")
-_LOG = re.compile(r"\.(?:log|put)(?:_dict)?\(")
-# Objects with a `log` of their own that tells Lightning nothing.
-_OTHER_LOGS = re.compile(r"logg|math|np$|numpy|torch|wandb|mlflow|experiment|console|writer", re.I)
-_SUFFIX = re.compile(r"(?:_epoch|_step)?(?:/dataloader_idx_\d+)?$")
 _OF_BATCH = (Form.MEAN, Form.SUM, Form.METRIC, Form.RATIO, Form.HITS, Form.OTHER)
-_OF_LIGHTNING = frozenset(("step", "epoch", "global_step", "v_num"))
-_NEAR = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ def filename_keys(module: Module) -> Iterator[Monitor]:
         if match is None or match.group(1) != "ModelCheckpoint":
             continue
         written = next((k.value for k in site.node.keywords if k.arg == "filename"), None)
-        for key in dict.fromkeys(_IN_BRACES.findall(_text(module, written))):
+        for key in dict.fromkeys(_IN_BRACES.findall(text_of(module, written))):
             if written is not None and key:
                 yield Monitor(module, site.node, match.group(1), key, written, None)
 
@@ -131,7 +132,7 @@ def _of_callbacks(module: Module) -> Iterator[Monitor]:
         written = next((k.value for k in site.node.keywords if k.arg == "monitor"), None)
         if written is None and kind == "EarlyStopping" and site.node.args:
             written = site.node.args[0]
-        key = _text(module, written)
+        key = text_of(module, written)
         if written is not None and key:
             yield Monitor(module, site.node, kind, key, written, site.node)
 
@@ -150,7 +151,7 @@ def _of_schedulers(module: Module) -> Iterator[Monitor]:
                 if isinstance(key, ast.Constant)
             }
             written = entries.get("monitor")
-            key = _text(module, written)
+            key = text_of(module, written)
             if written is None or not key:
                 continue
             scheduler = entries.get("scheduler", entries.get("lr_scheduler"))
@@ -164,66 +165,36 @@ def _of_schedulers(module: Module) -> Iterator[Monitor]:
                 yield Monitor(module, node, "ReduceLROnPlateau", key, written, scheduler)
 
 
-def _text(module: Module, node: ast.expr | None) -> str:
-    """Return a string that is written down, here or in a constant of the file."""
-    if isinstance(node, ast.Name) and module.enclosing_function(node) is not None:
-        function = module.enclosing_function(node)
-        if function is not None and node.id in module.scope_of(function):
-            bound = bindings(module, node.id, function)
-            only = bound[0] if len(bound) == 1 else None
-            node = only.value if isinstance(only, ast.Assign) else None
-    if isinstance(node, ast.Name):
-        value = module.constant(node.id)
-        return value if isinstance(value, str) else ""
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-
-
 # What is logged ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class LoggedKeys:
-    """The keys that a project logs.
-
-    Args:
-        keys: those that are written down, and templates with ``*`` for what is not known.
-        is_open: whether something is logged under a key of which nothing is known.
-    """
-
-    keys: frozenset[str]
-    is_open: bool
-
-    def may_hold(self, key: str) -> bool:
-        """Tell whether a key may be there, with the endings that Lightning gives keys."""
-        if self.is_open or not self.keys or key in _OF_LIGHTNING:
-            return True
-        wanted = {key, _SUFFIX.sub("", key), re.sub(r"/dataloader_idx_\d+$", "", key)}
-        return any(
-            name in wanted or ("*" in name and any(_pattern(name).fullmatch(one) for one in wanted))
-            for name in self.keys
-        )
-
-    def nearest(self, key: str) -> str:
-        """Return the key that is most like one; empty when none is."""
-        plain = sorted(name for name in self.keys if "*" not in name)
-        near = difflib.get_close_matches(key, plain, 1, _NEAR)
-        return near[0] if near else ""
+def runs_of(monitor: Monitor) -> Runs:
+    """Return the trainings in which a key is watched."""
+    module = monitor.module
+    if isinstance(monitor.node, ast.Dict):
+        cls = module.enclosing_class(monitor.node)
+        return Runs() if cls is None else runs_of_module(cls)
+    return runs_of_scope(module, module.enclosing_function(monitor.node))
 
 
-def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in template.split("*")))
+def known_keys(monitor: Monitor) -> LoggedKeys:
+    """Return the keys that are logged where a key is watched."""
+    return logged_keys(monitor.module.project, runs_of(monitor).strangers)
 
 
 def is_spelled(monitor: Monitor) -> bool:
-    """Tell whether a key is written anywhere in the project but where it is watched.
+    """Tell whether a key is written but where it is watched.
 
-    A test of the texts first: most keys that are watched are logged by the same name.
+    What modules that take no part in the training write does not count. A test of the texts
+    first: most keys that are watched are logged by the same name.
     """
-    return _spelling(monitor.module.project, monitor.key)[0]
+    return _spelling(monitor.module.project, monitor.key, runs_of(monitor).strangers)[0]
 
 
 @kept
-def _spelling(project: Project, key: str) -> tuple[bool, frozenset[str]]:
+def _spelling(
+    project: Project, key: str, strangers: frozenset[ClassInfo]
+) -> tuple[bool, frozenset[str]]:
     """Return whether a key is written but where it is watched, and the hooks that return it.
 
     There are no such hooks where anything else writes it. Many may watch one key: the texts of the
@@ -237,6 +208,8 @@ def _spelling(project: Project, key: str) -> tuple[bool, frozenset[str]]:
             if not spelled or _is_watched(module, node):
                 continue
             assert isinstance(node, ast.Constant)
+            if strangers and module.enclosing_class(node) in strangers:
+                continue
             hook = _hook_that_returns(module, node)
             if not hook:
                 return True, frozenset()
@@ -250,10 +223,10 @@ def returned_by(monitor: Monitor) -> str:
     Empty where the key may be logged, or is written anywhere else.
     """
     project = monitor.module.project
-    _, found = _spelling(project, monitor.key)
+    _, found = _spelling(project, monitor.key, runs_of(monitor).strangers)
     if not found or project.mentioning(_HANDED_ON) or _has_strange_callbacks(project):
         return ""
-    logged = logged_keys(project)
+    logged = known_keys(monitor)
     may_be = logged.is_open or (bool(logged.keys) and logged.may_hold(monitor.key))
     return "" if may_be else min(found)
 
@@ -311,65 +284,6 @@ def _is_watched(module: Module, node: ast.AST) -> bool:
     return any(node is other.key_node for other in monitors(module))
 
 
-@kept
-def logged_keys(project: Project) -> LoggedKeys:
-    """Return every key that a project logs; worked out only where a key is in doubt."""
-    keys: set[str] = set()
-    is_open = False
-    for module in project.mentioning(_LOG):
-        for call in module.calls:
-            for key in _keys_of(module, call):
-                if key is None or not key.strip("*"):
-                    is_open = True
-                else:
-                    keys.add(key)
-        if is_open:
-            break
-    return LoggedKeys(frozenset(keys), is_open)
-
-
-def _keys_of(module: Module, call: ast.Call) -> Iterator[str | None]:
-    """Yield the keys of a log call as templates, ``None`` for one that is not known."""
-    func = call.func
-    if is_put(module, call):
-        yield from _written_keys(module, call)
-        return
-    if not (isinstance(func, ast.Attribute) and func.attr in ("log", "log_dict")):
-        return
-    if _OTHER_LOGS.search(module.source.segment(func.value)):
-        return
-    if func.attr == "log" and len(call.args) + len(call.keywords) < 2:
-        return
-    cls = module.enclosing_class(call)
-    ways = LightningClass.of(cls).calls_at(call) if cls is not None and cls.is_lightning else []
-    if ways:
-        yield from (way.key for one in ways for way in one.contexts)
-        return
-    yield from _written_keys(module, call)
-
-
-def _written_keys(module: Module, call: ast.Call) -> Iterator[str | None]:
-    """Yield the keys that are written in a call, ``None`` for what is not known."""
-    assert isinstance(call.func, ast.Attribute)
-    names = ("name", "dictionary", "values")
-    named = next((k.value for k in call.keywords if k.arg in names), None)
-    given = named or (call.args[0] if call.args else None)
-    if not call.func.attr.endswith("_dict"):
-        yield _template(module, given)
-    elif isinstance(given, ast.Dict):
-        yield from (None if key is None else _template(module, key) for key in given.keys)
-    else:
-        yield None
-
-
-def _template(module: Module, node: ast.expr | None) -> str | None:
-    if isinstance(node, ast.JoinedStr):
-        return "".join(
-            str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values
-        )
-    return _text(module, node) or None
-
-
 def without_level(monitor: Monitor) -> str:
     """Return the key without an ending that only a number of both levels has.
 
@@ -384,8 +298,8 @@ def without_level(monitor: Monitor) -> str:
     levels = [(way.on_step, way.on_epoch) for way in ways]
     if not ways or any(None in level or level == (True, True) for level in levels):
         return ""
-    logged = logged_keys(monitor.module.project)
-    templates = [_pattern(name) for name in logged.keys if "*" in name]
+    logged = known_keys(monitor)
+    templates = [pattern_of(name) for name in logged.keys if "*" in name]
     if logged.is_open or any(p.fullmatch(k) for p in templates for k in (base, monitor.key)):
         return ""
     # At steps alone, what a validation logs is not there for those who watch.
@@ -490,14 +404,14 @@ def _is_logged_elsewhere(
 ) -> bool:
     """Tell whether a key may be logged by a call besides those that are known."""
     nodes = {call.node for call, _ in known}
-    for module in monitor.module.project.mentioning(_LOG):
+    for module in monitor.module.project.mentioning(LOG):
         for call in module.calls:
             if call in nodes:
                 continue
-            for key in _keys_of(module, call):
+            for key in keys_of(module, call):
                 if key is None or key in keys:
                     return True
-                if "*" in key and any(_pattern(key).fullmatch(one) for one in keys):
+                if "*" in key and any(pattern_of(key).fullmatch(one) for one in keys):
                     return True
     return False
 

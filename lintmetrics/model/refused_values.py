@@ -12,6 +12,7 @@ from lintmetrics.model.tensors import bindings
 from lintmetrics.model.trails import attribute_value
 from lintmetrics.model.values import Const, Form, Map, Metric, Number, Seq, Value, options
 from lintmetrics.releases import reaches
+from lintmetrics.tree import parameter_names
 
 if TYPE_CHECKING:
     from lintmetrics.model.log_calls import LogCall
@@ -57,9 +58,10 @@ class RefusedValue:
 
     Args:
         what: it in words, such as ``"a list"``.
-        kind: ``"array"``, ``"dict"``, ``"collection"``, ``"losses"``, ``"vector"``, ``"rates"`` or
-            ``"other"``; ``"keyless"`` and ``"keyed"`` for a ``log`` call that wants to be a
-            ``log_dict`` call and the other way round.
+        kind: ``"array"``, ``"dict"``, ``"collection"``, ``"losses"``, ``"vector"``, ``"rates"``,
+            ``"tracker"`` or ``"other"``; ``"entry"`` for one value of a dict and ``"member"`` for
+            one metric of a collection; ``"keyless"`` and ``"keyed"`` for a ``log`` call that wants
+            to be a ``log_dict`` call and the other way round.
         since: the first release that raises.
         made: the expression that makes it.
     """
@@ -68,6 +70,11 @@ class RefusedValue:
     kind: str
     since: str
     made: ast.expr
+
+
+def computes_dict(name: str) -> bool:
+    """Tell whether a class of TorchMetrics computes a dict, by its last name."""
+    return name in _OF_DICTS
 
 
 def refused_value(call: LogCall) -> RefusedValue | None:
@@ -109,7 +116,7 @@ def _made(call: LogCall) -> ast.expr:
         if not isinstance(made, ast.Name) or call.function is None:
             break
         bound = bindings(module, made.id, call.function)
-        if len(bound) != 1 or made.id in _parameters(call.function):
+        if len(bound) != 1 or made.id in parameter_names(call.function):
             break
         statement = bound[0]
         if not (
@@ -120,11 +127,6 @@ def _made(call: LogCall) -> ast.expr:
             break
         made = statement.value
     return made
-
-
-def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    arguments = function.args
-    return {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
 
 
 def _written(module: Module, made: ast.expr) -> RefusedValue | None:
@@ -163,7 +165,8 @@ def _known(call: LogCall, made: ast.expr) -> RefusedValue | None:
     (kind,) = found
     assert kind is not None
     since = "2.0" if kind == "a dict" else "1.4"
-    return RefusedValue(kind, "collection" if "Collection" in kind else "other", since, made)
+    called = {"a MetricCollection": "collection", "a MetricTracker": "tracker"}
+    return RefusedValue(kind, called.get(kind, "other"), since, made)
 
 
 def _kind(value: Value) -> str | None:
@@ -171,6 +174,8 @@ def _kind(value: Value) -> str | None:
         last = value.name.rpartition(".")[2]
         if value.is_collection:
             return "a MetricCollection"
+        if value.custom is None and last == "MetricTracker":
+            return "a MetricTracker"
         if value.custom is None and last in _OF_DICTS:
             return f"a {last}, which computes a dict"
         return None
@@ -244,13 +249,18 @@ def _vector(value: Value, made: ast.expr) -> str | None:
             return None  # An element of it, or something made of it.
         if origin.metric is not None:
             return _vector(origin.metric, made)
-        return _answer(origin.name, made if isinstance(made, ast.Call) else None)
+        return answer_of(origin.name, made if isinstance(made, ast.Call) else None)
     if isinstance(value, Metric) and value.custom is None and not value.is_collection:
-        return _answer(value.name, value.constructor)
+        return answer_of(value.name, value.constructor)
     return None
 
 
-def _answer(name: str, call: ast.Call | None) -> str | None:
+def answer_of(name: str, call: ast.Call | None) -> str | None:
+    """Return what a metric answers where that is surely no single number; ``None`` elsewhere.
+
+    Args:
+        name: dotted name of its class or function; ``call``: the call that makes it, or is it.
+    """
     last = name.rpartition(".")[2]
     if not name.startswith(("torchmetrics.", "pytorch_lightning.", "lightning.")):
         return None

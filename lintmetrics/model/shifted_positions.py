@@ -11,8 +11,8 @@ from lintmetrics import facts
 from lintmetrics.facts import LightningPosition
 from lintmetrics.kept_answers import kept
 from lintmetrics.model.lightning_objects import kind_of, kind_of_class
+from lintmetrics.model.logged_keys import logged_keys
 from lintmetrics.model.metric_api import is_guarded
-from lintmetrics.model.monitors import logged_keys
 from lintmetrics.model.tensors import constant
 from lintmetrics.project import Module, Project
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lintmetrics.model.hooks import LOG_HOOKS
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import Metric, options
-from lintmetrics.tree import subtree
+from lintmetrics.tree import parameter_names, subtree
 
 if TYPE_CHECKING:
     from lintmetrics.edits import FunctionNode
@@ -92,12 +92,9 @@ def _is_own(call: LogCall, function: FunctionNode, value: ast.expr) -> bool:
             return False
     first = function.args.args[0].arg if function.args.args else ""
     names = {n.id for n in subtree(value) if isinstance(n, ast.Name)}
-    return first == "self" and "self" in names and not names & _parameters(function)
-
-
-def _parameters(function: FunctionNode) -> set[str]:
-    """Return what a function is given besides ``self``."""
-    return {a.arg for a in (*function.args.args[1:], *function.args.kwonlyargs)}
+    return (
+        first == "self" and "self" in names and not names & (parameter_names(function) - {"self"})
+    )
 
 
 def _is_whole(module: Module, statement: ast.Assign) -> bool:

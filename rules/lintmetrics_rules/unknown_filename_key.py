@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lintmetrics.model.monitors import filename_keys, is_spelled, logged_keys
+from lintmetrics.model.monitors import filename_keys, is_spelled, known_keys, runs_of
 from lintmetrics.project import Module
 from lintmetrics.rule import Consequence, Finding, Rule
 
@@ -61,18 +61,25 @@ class UnknownFilenameKey(Rule):
     """
 
     def check(self, module: Module) -> Iterator[Finding]:
-        """Find keys that are written nowhere else, where a key much like them is logged."""
+        """Find keys that are written nowhere else.
+
+        Where it is not known which modules train, a key much like them has to be logged.
+        """
         for named in filename_keys(module):
             if is_spelled(named):
                 continue
-            logged = logged_keys(module.project)
-            nearest = "" if logged.may_hold(named.key) else logged.nearest(named.key)
-            if nearest:
+            logged = known_keys(named)
+            if logged.may_hold(named.key):
+                continue
+            nearest = logged.nearest(named.key)
+            if nearest or runs_of(named).is_seen:
                 yield Finding(
                     named,
                     f'{named.kind} writes "{named.key}" into file names, which nothing logs: '
                     "it is always 0",
-                    help=f'the nearest key that is logged is "{nearest}"',
+                    help=f'the nearest key that is logged is "{nearest}"'
+                    if nearest
+                    else f"what is logged: {logged.shown(named.key)}",
                     node=named.key_node,
                     blocked="which number is meant is yours to say",
                 )

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from lintmetrics.model.monitors import (
     is_spelled,
-    logged_keys,
+    known_keys,
     monitors,
     returned_by,
+    runs_of,
     unseen,
     ways_of,
     without_level,
@@ -69,7 +70,10 @@ class UnknownMonitor(Rule):
     """
 
     def check(self, module: Module) -> Iterator[Finding]:
-        """Find keys that are written nowhere else, where a key much like them is logged."""
+        """Find keys that are written nowhere else.
+
+        Where it is not known which modules train, a key much like them has to be logged.
+        """
         for monitor in monitors(module):
             lost = unseen(monitor)
             if lost is not None:
@@ -106,12 +110,16 @@ class UnknownMonitor(Rule):
                     detail=None if lacks else plain,
                 )
                 continue
-            logged = logged_keys(module.project)
-            nearest = "" if logged.may_hold(monitor.key) else logged.nearest(monitor.key)
-            if nearest:
+            logged = known_keys(monitor)
+            if logged.may_hold(monitor.key):
+                continue
+            nearest = logged.nearest(monitor.key)
+            if nearest or runs_of(monitor).is_seen:
                 yield Finding(
                     monitor,
                     f'{monitor.kind} watches "{monitor.key}", which nothing logs',
-                    help=f'the nearest key that is logged is "{nearest}"',
+                    help=f'the nearest key that is logged is "{nearest}"'
+                    if nearest
+                    else f"what is logged: {logged.shown(monitor.key)}",
                     node=monitor.key_node,
                 )
