@@ -867,3 +867,51 @@ def lightning_parameters(owner: str) -> tuple[str, ...]:
     """Return the names of the first parameters of a class, by position; empty for keywords only."""
     found = (row["parameters"] for row in rows("lightning_parameters") if row["owner"] == owner)
     return tuple(next(found, "").split())
+
+
+@dataclass(frozen=True)
+class CallbackSwitch:
+    """An argument of the Trainer that does not go with a callback it is given.
+
+    Args:
+        callbacks: names of the callbacks, parted by ``|``.
+        argument: the argument; ``refused``: an expression of it, as in ``RefusedValue``.
+        since: the first release looked at of which this is so; empty for all of them.
+        consequence: what comes of it.
+        hook: the method of the callback that sees to it; empty where the Trainer itself does.
+        text: what comes of it, in words; ``help``: what to write instead.
+        example: a call that has it.
+        source: what was run.
+    """
+
+    callbacks: str
+    argument: str
+    refused: str
+    since: str
+    consequence: str
+    hook: str
+    text: str
+    help: str
+    example: str
+    source: str
+
+
+@cache
+def callback_switches() -> tuple[CallbackSwitch, ...]:
+    """Return every argument of the Trainer that does not go with a callback."""
+    return tuple(CallbackSwitch(**row) for row in rows("callback_switches"))
+
+
+@cache
+def callback_states() -> dict[str, tuple[str, ...]]:
+    """Return the callbacks that a Trainer takes once, and the arguments that make another of them.
+
+    A checkpoint holds what each callback keeps under a key that those arguments are a part of.
+    """
+    return {row["callback"]: tuple(row["arguments"].split()) for row in rows("callback_states")}
+
+
+@cache
+def callback_states_since() -> str:
+    """Return the release from which on a Trainer refuses two callbacks of one key."""
+    return rows("callback_states")[0]["since"]
