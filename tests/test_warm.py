@@ -37,6 +37,7 @@ def warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmPython
     modules.mkdir()
     (modules / "pytorch_lightning.py").write_text(
         f"import os\nopen({os.fspath(imported)!r}, 'a').write('.')\nIMPORTED_BY = os.getpid()\n"
+        "WATCHED = 'LINTMETRICS_CAPTURE' in os.environ\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.fspath(modules))
     monkeypatch.setattr(training.end_all, "__defaults__", (0.5,))
@@ -107,6 +108,13 @@ def test_what_runs_is_the_same_as_without(tmp_path: Path, warm: WarmPythons) -> 
     assert [line.replace("/a/", "/b/") for line in of_fork] == of_start
     assert of_fork[-1] == "ValueError: no such thing"
     assert forked.side.detail.replace("/a/", "/b/") == usual.side.detail
+
+
+def test_raw_steps_are_had_of_any_program(tmp_path: Path, warm: WarmPythons) -> None:
+    # What of Lightning is watched is decided when it is imported, for whoever comes first.
+    program = "print(pl.WATCHED, 'LINTMETRICS_CAPTURE' in os.environ)\n"
+    _, lines = _train(tmp_path, "one", program + RECORDED, warm)
+    assert lines == ["True False"]
 
 
 @pytest.mark.parametrize(

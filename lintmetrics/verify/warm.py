@@ -31,7 +31,7 @@ _BESIDES = ("sklearn.datasets",)
 """What is imported beforehand wherever it is installed, for what a program may use."""
 
 _OWN = ("LINTMETRICS_RECORD", "LINTMETRICS_CAPTURE", MARK, "PYTEST_CURRENT_TEST")
-"""Variables that may differ between programs forked from one process: no import reads them."""
+"""Variables that may differ between programs forked from one process."""
 
 
 class Forked:
@@ -174,7 +174,8 @@ class _Warm:
         with theirs:
             process = subprocess.Popen(
                 [python, "-c", code, str(theirs.fileno()), *modules],
-                env={**variables, MARK: mark},
+                # The recorder leaves steps alone for good where none are wanted at the import.
+                env={**variables, "LINTMETRICS_CAPTURE": "", MARK: mark},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
