@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import fix
 
 from lintmetrics import packs
 from lintmetrics.cli import main
@@ -45,31 +46,69 @@ def test_a_fixture_is_a_case(folder: Path) -> None:
     assert case.about, "say in one line what the program is and what is wrong with it"
 
 
+@dataclass(frozen=True)
+class _Fixed:
+    """What the fix of a fixture wrote.
+
+    Args:
+        text: the program as it is now.
+        findings: what was mended, as the report has it.
+        again: the program after a second run.
+    """
+
+    text: str
+    findings: Sequence[Mapping[str, str]]
+    again: str
+
+
+class _Fixes:
+    """The fixes of fixtures, each made when it is first asked for."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._made: dict[Path, _Fixed] = {}
+
+    def __getitem__(self, folder: Path) -> _Fixed:
+        if folder not in self._made:
+            self._made[folder] = self._make(folder)
+        return self._made[folder]
+
+    def _make(self, folder: Path) -> _Fixed:
+        project = self._scratch / folder.name
+        project.mkdir()
+        copy, report = project / "before.py", project / "report.json"
+        copy.write_bytes((folder / "before.py").read_bytes())
+        command = ["fix", "-q", "--apply", *read_case(folder).fix, "--isolated", os.fspath(copy)]
+        command += ["--output-format", "json", "--output-file", os.fspath(report)]
+        main(command)
+        text = copy.read_text(encoding="utf-8")
+        entries = json.loads(report.read_text(encoding="utf-8"))
+        main(command)
+        fixed = [entry for entry in entries if entry["status"] == "fixed"]
+        return _Fixed(text, fixed, copy.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def fixes(tmp_path_factory: pytest.TempPathFactory) -> _Fixes:
+    """What ``fix --apply`` makes of each fixture."""
+    return _Fixes(tmp_path_factory.mktemp("fixes"))
+
+
 @each
 def test_the_after_is_what_the_fix_writes_and_a_second_run_is_idle(
-    folder: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+    folder: Path, fixes: _Fixes
 ) -> None:
-    copy = tmp_path / "before.py"
-    copy.write_bytes((folder / "before.py").read_bytes())
-    command = ["fix", "-q", "--apply", *read_case(folder).fix, "--isolated", os.fspath(copy)]
-    main(command)
-    written = copy.read_text(encoding="utf-8")
-    assert written == (folder / "after.py").read_text(encoding="utf-8")
-    main(command)
-    assert copy.read_text(encoding="utf-8") == written
+    assert fixes[folder].text == (folder / "after.py").read_text(encoding="utf-8")
+    assert fixes[folder].again == fixes[folder].text
 
 
-def test_every_codemod_is_in_the_fix_of_a_fixture(tmp_path: Path) -> None:
-    used: set[str] = set()
-    for folder in FOLDERS:
-        project = tmp_path / folder.name
-        project.mkdir()
-        (project / "before.py").write_bytes((folder / "before.py").read_bytes())
-        case = read_case(folder)
-        style = case.fix[case.fix.index("--style") + 1] if "--style" in case.fix else "auto"
-        used |= {finding.codemod for finding in fix(project, style=style).fixed}
-    known = {codemod.name for group in packs.codemods().values() for codemod in group}
-    assert known - used == set(), "each needs a fixture that trains before and after"
+def test_every_fixable_rule_and_every_codemod_is_in_the_fix_of_a_fixture(fixes: _Fixes) -> None:
+    mended = [finding for folder in FOLDERS for finding in fixes[folder].findings]
+    fixable = packs.codemods()
+    names = {codemod.name for group in fixable.values() for codemod in group}
+    told = "each needs a fixture that trains before and after"
+    assert names - {finding["codemod"] for finding in mended} == set(), told
+    assert fixable.keys() - {finding["code"] for finding in mended} == set(), told
 
 
 # What the trainings show ------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Logs what the best value computes, and forgets the sanity check before training."""
+"""Logs what a best or a running value computes, and forgets the sanity check."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ class ComputedBestValue(Codemod):
                 return Blocked(f"{error}; reset self.{held.path} there")
         return Fix(
             Relation.CORRECTS,
-            f"log what self.{held.path} computes: it stays the best of all epochs",
+            f"log what self.{held.path} computes, which goes on from epoch to epoch",
             editor.edits,
         )

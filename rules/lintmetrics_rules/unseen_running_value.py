@@ -1,4 +1,4 @@
-"""LM120: a running value is logged as an object, which shows that of the batch alone."""
+"""LM120: a running value is logged as an object at each step, where it has no value."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from lintmetrics.rule import Consequence, Finding, Rule
 _RUNNING = frozenset(("Running", "RunningMean", "RunningSum"))
 
 
-class RunningValueOfBatch(Rule):
+class UnseenRunningValue(Rule):
     """A running mean or sum, logged as an object at each step.
 
-    At a step, Lightning logs what the last call of an object answered. A ``Running`` metric answers
-    with the value of that batch alone; what it is over its window, only ``compute()`` tells.
+    The step value of an object is what it keeps of its last call. A ``Running`` metric hands each
+    call on and keeps nothing of it: nothing is logged at steps, and nothing says so. What it is
+    over its window, only ``compute()`` tells.
     """
 
     code = "LM120"
-    consequence = Consequence.WRONG_NUMBER
-    source = "torchmetrics 1.9.0, wrappers/running.py, Running.forward; lightning 2.6.6, result.py"
+    consequence = Consequence.IGNORED
+    source = (
+        "executed on lightning 2.6.6 with torchmetrics 1.0.3, 1.6.3, 1.8.2 and 1.9.0: no number, "
+        "no warning; wrappers/running.py, Running.forward; result.py, _ResultMetric.update"
+    )
     bad = """
     import lightning.pytorch as pl
     import torch.nn.functional as F
@@ -71,12 +75,20 @@ class RunningValueOfBatch(Rule):
             if not any(use.operation == "forward" for use in held.uses):
                 continue
             for call, way in held.logs:
-                if hooks.is_batch_hook(way.hook) and way.on_step:
-                    yield Finding(
-                        call,
-                        f"{call.key_in([way])} is the value of each batch, not the running one "
-                        f"that self.{held.path} keeps",
-                        help=f"log self.{held.path}.compute()",
-                        detail=held,
-                    )
-                    break
+                if not hooks.is_batch_hook(way.hook) or not way.on_step:
+                    continue
+                what = "no value at each step" if way.on_epoch else "nothing"
+                ways = [other for place, other in held.logs if place is call]
+                both = any(other.on_epoch is not False for other in ways)
+                yield Finding(
+                    call,
+                    f"{call.key_in([way])} logs {what}: only self.{held.path}.compute() has the "
+                    "running value",
+                    help=f"log self.{held.path}.compute()",
+                    detail=held,
+                    blocked=f"the epoch takes its number from the object, and rightly; log "
+                    f"self.{held.path}.compute() at steps under a key of its own"
+                    if both
+                    else None,
+                )
+                break
