@@ -452,13 +452,14 @@ def test_a_logger_that_is_taken_for_a_list_is_the_list_of_them(tmp_path: Path) -
     """
     projects.written(tmp_path, {"model.py": text})
     report = projects.check(tmp_path, "LM503")
-    assert [d.start.line for d in report.diagnostics] == [7, 8, 10]
+    assert [d.start.line for d in report.diagnostics] == [7, 8, 10, 11]
     assert "and no list" in report.diagnostics[0].message
     projects.fix(tmp_path, "LM503")
     fixed = (tmp_path / "model.py").read_text(encoding="utf-8")
     assert "self.loggers[0].log_metrics" in fixed
     assert "for one in self.loggers:" in fixed
     assert "self.trainer.loggers]" in fixed
+    assert "return self.loggers[0].experiment" in fixed
     assert fixed.count("self.logger[0]") == 2
 
 

@@ -36,6 +36,11 @@ class CurrentLightningMember(Codemod):
         if change.kind == "method":
             place = module.parent(member.node) or place
         written = change.template.replace('"', quote_of(module))
+        if "{index}" in written:
+            indexed = module.parent(member.node)
+            assert isinstance(indexed, ast.Subscript)
+            place = indexed
+            written = written.replace("{index}", module.source.segment(indexed.slice))
         written = written.replace("{object}", module.source.segment(member.node.value))
         if written.startswith("("):
             outer = module.parent(place)

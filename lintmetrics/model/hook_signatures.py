@@ -14,7 +14,7 @@ from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.hooks import STEPS, stage_of
 from lintmetrics.model.lightning_objects import is_left_alone
 from lintmetrics.model.lightning_versions import consequence
-from lintmetrics.model.loaders import are_several, how_many
+from lintmetrics.model.loaders import are_several, how_many, is_one
 from lintmetrics.model.own_hooks import given_first, mentions, owners
 from lintmetrics.project import ClassInfo
 from lintmetrics.releases import reaches
@@ -82,7 +82,11 @@ def misfits(cls: ClassInfo) -> Iterator[Misfit]:
             effect = consequence(row, project) if row is not None else Consequence.CRASH
             if row is None and not reaches(project.target_lightning, _TODAY):
                 continue
-            if effect is None or _is_own(cls, owner, function, hooks[name]):
+            if effect is None:
+                continue
+            # Who else calls a step says nothing where it waits for what only Lightning counts.
+            meant = name in STEPS and problem == "named" and "loader" in parameter
+            if not meant and _is_own(cls, owner, function, hooks[name]):
                 continue
             if problem == "unfilled" and effect is not Consequence.STALE:
                 effect = Consequence.IGNORED
@@ -155,8 +159,10 @@ def problem_of(
 def _told(cls: ClassInfo, owner: str, current: Hook, name: str) -> tuple[str, str] | None:
     """Return what is wrong with a parameter for the index of the dataloader without default."""
     if current.name in STEPS:
+        if name != "dataloader_idx":
+            return "named", name
         # Lightning 1 gave it to steps where there were several dataloaders, and 2 does so too.
-        return None if name == "dataloader_idx" else ("named", name)
+        return ("index", name) if is_one(cls, stage_of(current.name)) else None
     if owner == "module" and are_several(cls, stage_of(current.name)):
         return None if name == "dataloader_idx" else ("named", name)
     return "index", name

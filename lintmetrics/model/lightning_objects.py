@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lintmetrics.edits import FunctionNode
@@ -85,14 +85,17 @@ def _of_name(module: Module, expr: ast.Name, steps: int) -> Kind:
             continue
         if cls is not None and ordered and ordered[0].arg == expr.id and not _is_static(function):
             return kind_of_class(cls)
-        made = list(_assigned(own_nodes(function), expr.id))
+        nodes = list(own_nodes(function))
+        made = list(_assigned(nodes, expr.id))
         for argument in (*ordered, *arguments.kwonlyargs):
             if argument.arg == expr.id:
                 return _NOTHING if made else _of_parameter(module, argument, cls)
-        return _made_of(module, made, steps)
+        kind = _made_of(module, made, steps)
+        return kind if kind.names else _said_to_be(module, nodes, expr.id)
     if module.binds(expr.id):
-        top = (n for n in subtree(module.tree) if module.enclosing_function(n) is None)
-        return _made_of(module, list(_assigned(top, expr.id)), steps)
+        top = [n for n in subtree(module.tree) if module.enclosing_function(n) is None]
+        kind = _made_of(module, list(_assigned(top, expr.id)), steps)
+        return kind if kind.names else _said_to_be(module, top, expr.id)
     return _NOTHING
 
 
@@ -111,7 +114,7 @@ def _is_static(function: FunctionNode) -> bool:
     return any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in function.decorator_list)
 
 
-def _assigned(nodes: Iterator[ast.AST], name: str) -> Iterator[ast.expr | None]:
+def _assigned(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr | None]:
     """Yield what a name is given; ``None`` for what is no plain assignment."""
     for node in nodes:
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store):
@@ -128,12 +131,28 @@ def _made_of(module: Module, values: list[ast.expr | None], steps: int) -> Kind:
     return kinds.pop() if len(kinds) == 1 else _NOTHING
 
 
+def _said_to_be(module: Module, nodes: Iterable[ast.AST], name: str) -> Kind:
+    """Return what the annotation says of a name that is given one value, of unknown making."""
+    given = [
+        getattr(node, "lm_parent", None)
+        for node in nodes
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+    ]
+    statement = given[0] if len(given) == 1 else None
+    if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.value, ast.Call):
+        return _NOTHING
+    return _of_annotation(module, statement.annotation)
+
+
+def _of_annotation(module: Module, annotation: ast.expr) -> Kind:
+    found = [kind_of_class(symbol) for symbol in _named_types(module, annotation)]
+    known = [kind for kind in found if kind.names]
+    return known[0] if len(found) == len(known) == 1 else _NOTHING
+
+
 def _of_parameter(module: Module, argument: ast.arg, cls: ClassInfo | None) -> Kind:
-    annotation = argument.annotation
-    if annotation is not None:
-        found = [kind_of_class(symbol) for symbol in _named_types(module, annotation)]
-        known = [kind for kind in found if kind.names]
-        return known[0] if len(found) == len(known) == 1 else _NOTHING
+    if argument.annotation is not None:
+        return _of_annotation(module, argument.annotation)
     if cls is not None and cls.is_kind("Callback"):
         # Every hook of a callback is given the two, and they are called so by all.
         if argument.arg == "trainer":

@@ -303,19 +303,27 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
         elif isinstance(ancestor, ast.Try) and (
             below in ancestor.body or isinstance(below, ast.ExceptHandler)
         ):
+            handlers = [one for one in ancestor.handlers if not _only_complains(one)]
             caught = {
                 getattr(inner, "id", getattr(inner, "attr", ""))
-                for handler in ancestor.handlers
+                for handler in handlers
                 if handler.type is not None
                 for inner in subtree(handler.type)
             }
             imports = any(isinstance(s, (ast.Import, ast.ImportFrom)) for s in ancestor.body)
             errors = {"ImportError", "ModuleNotFoundError", "AttributeError", "TypeError"}
-            bare = any(handler.type is None for handler in ancestor.handlers)
+            bare = any(handler.type is None for handler in handlers)
             if caught & errors or (imports and (bare or "Exception" in caught)):
                 return True
         below = ancestor
     return False
+
+
+def _only_complains(handler: ast.ExceptHandler) -> bool:
+    """Tell whether a handler raises in any case, so that the program ends there as well."""
+    last = handler.body[-1]
+    tells = all(isinstance(one, ast.Expr) for one in handler.body[:-1])
+    return isinstance(last, ast.Raise) and tells
 
 
 def _lacks_task(

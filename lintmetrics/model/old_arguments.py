@@ -17,7 +17,7 @@ from lintmetrics.model.lightning_objects import (
     kind_of_class,
 )
 from lintmetrics.model.lightning_versions import consequence
-from lintmetrics.project import ClassInfo, Module
+from lintmetrics.project import ClassInfo, FunctionInfo, Module
 from lintmetrics.rule import Consequence
 from lintmetrics.tree import own_nodes, subtree
 
@@ -272,6 +272,8 @@ def _unpacked(module: Module, value: ast.expr) -> Iterator[tuple[ast.expr, str, 
             ):
                 if not isinstance(node.value, ast.Name):
                     yield from _unpacked(module, node.value)
+            elif isinstance(node, ast.Call) and _is_update_of(node, value.id):
+                yield from _unpacked(module, node.args[0])
             elif (
                 isinstance(node, ast.Assign)
                 and isinstance(node.targets[0], ast.Subscript)
@@ -289,3 +291,22 @@ def _unpacked(module: Module, value: ast.expr) -> Iterator[tuple[ast.expr, str, 
         for keyword in value.keywords:
             if keyword.arg is not None:
                 yield keyword.value, keyword.arg, keyword.value
+    elif isinstance(value, ast.Call):
+        made = module.resolve(value.func)
+        if isinstance(made, FunctionInfo) and made.module is module:
+            for node in own_nodes(made.node):
+                if isinstance(node, ast.Return) and isinstance(node.value, (ast.Name, ast.Dict)):
+                    yield from _unpacked(module, node.value)
+
+
+def _is_update_of(call: ast.Call, name: str) -> bool:
+    """Tell whether a call puts a dict that is written there into one that has a name."""
+    func = call.func
+    return (
+        isinstance(func, ast.Attribute)
+        and func.attr == "update"
+        and isinstance(func.value, ast.Name)
+        and func.value.id == name
+        and len(call.args) == 1
+        and isinstance(call.args[0], ast.Dict)
+    )

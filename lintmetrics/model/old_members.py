@@ -76,6 +76,8 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
         return None
     if change.kind == "item" and not _is_indexed(node, parent):
         return None
+    if change.member == "experiment" and not _is_one_of_many(parent):
+        return None
     found = consequence(change, module.project)
     if found is None:
         return None
@@ -87,6 +89,8 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
             return None
         if outer not in kind_of(module, node.value.value).names or _is_stored(module, node.attr):
             return None
+        if inner == "logger" and module.project.mentioning(re.compile(rf"\bdef {node.attr}\b")):
+            return None  # A logger of the project's own may have it.
         left = is_left_alone(module, node, node.attr)
         return None if left else OldMember(module, node, change.owner, change, found)
     if change.kind == "argparse" and not kind.names:
@@ -107,6 +111,12 @@ def _is_indexed(node: ast.Attribute, parent: ast.AST | None) -> bool:
     if isinstance(parent, ast.Subscript):
         return parent.value is node
     return isinstance(parent, (ast.For, ast.AsyncFor, ast.comprehension)) and parent.iter is node
+
+
+def _is_one_of_many(parent: ast.AST | None) -> bool:
+    """Tell whether the first experiment, or another, is taken of those of several loggers."""
+    place = parent.slice if isinstance(parent, ast.Subscript) else None
+    return isinstance(place, ast.Constant) and type(place.value) is int
 
 
 def _is_of_class(module: Module, value: ast.expr) -> bool:

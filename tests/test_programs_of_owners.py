@@ -1,0 +1,188 @@
+"""Repositories read as their owners, from Lightning 1 to 2.6: what each taught the tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from projects import check, codes, fix, written
+
+PL = "import pytorch_lightning as pl\n"
+
+
+def _found(tmp_path: Path, text: str, *select: str) -> list[tuple[str, int, str]]:
+    written(tmp_path, {"train.py": text})
+    report = check(tmp_path, *select)
+    assert report.failures == []
+    return [(d.code, d.start.line, d.message) for d in report.diagnostics]
+
+
+def test_a_step_that_the_project_calls_too_still_waits_for_the_index_of_lightning(
+    tmp_path: Path,
+) -> None:
+    text = """\
+    import pytorch_lightning as pl
+
+    class Pose(pl.LightningModule):
+        def training_step(self, batch, batch_nb):
+            return self(batch)
+
+        def validation_step(self, batch, batch_nb, loader_nb, shown=False, folder=None):
+            return {"error": self(batch), "at": loader_nb}
+
+    def look(model, batches):
+        for number, batch in enumerate(batches):
+            model.validation_step(batch, number, 0, shown=True, folder="out")
+    """
+    ((code, line, message),) = _found(tmp_path, text, "LM211")
+    assert (code, line) == ("LM211", 7)
+    assert "requires `loader_nb`, where Lightning 2 knows dataloader_idx alone" in message
+
+
+def test_a_step_with_parameters_of_its_own_is_left_to_whoever_calls_it(tmp_path: Path) -> None:
+    text = """\
+    import pytorch_lightning as pl
+
+    class Pose(pl.LightningModule):
+        def training_step(self, batch, batch_nb):
+            return self(batch)
+
+        def test_step(self, batch, batch_nb, view, shown=False):
+            return self(batch, view)
+
+    def look(model, batches):
+        for number, batch in enumerate(batches):
+            model.test_step(batch, number, "left", shown=True)
+    """
+    assert _found(tmp_path, text, "LM211") == []
+
+
+ARGUMENTS = """\
+import os
+import pytorch_lightning as pl
+
+def arguments(cfg):
+    given = {"gpus": cfg.gpus, "max_epochs": 3}
+    if cfg.quick:
+        given["weights_summary"] = None
+    given.update({"track_grad_norm": 2})
+    return given
+
+def build(cfg):
+    return pl.Trainer(**arguments(cfg))
+"""
+
+
+def test_what_a_function_puts_into_a_dict_reaches_the_trainer(tmp_path: Path) -> None:
+    found = _found(tmp_path, ARGUMENTS, "LM501")
+    assert [(line, message.split("(")[1].split("=")[0]) for _, line, message in found] == [
+        (5, "gpus"),
+        (7, "weights_summary"),
+        (8, "track_grad_norm"),
+    ]
+    fix(tmp_path, "LM501")
+    assert (tmp_path / "train.py").read_text(encoding="utf-8") == ARGUMENTS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("**arguments(cfg)", "max_epochs=arguments(cfg)['max_epochs']"),
+        ("return given", "return {'max_epochs': given['max_epochs']}"),
+        ("return given", "return translated(given)"),
+        ("given.update(", "cfg.update("),
+    ],
+)
+def test_a_dict_that_the_trainer_is_not_given_is_no_finding(
+    change: tuple[str, str], tmp_path: Path
+) -> None:
+    found = _found(tmp_path, ARGUMENTS.replace(*change), "LM501")
+    assert [line for _, line, _ in found] == ([5, 7] if "update" in change[0] else [])
+
+
+@pytest.mark.parametrize(
+    ("handler", "count"),
+    [
+        ("except ImportError:\n    raise ValueError('install pytorch-lightning')", 1),
+        ("except ImportError as error:\n    print('no')\n    raise error", 1),
+        ("except ImportError:\n    LightningLoggerBase = object", 0),
+        ("except ImportError:\n    if strict:\n        raise\n", 0),
+        ("except ImportError:\n    from pytorch_lightning.loggers import Logger as "
+         "LightningLoggerBase", 0),
+    ],
+)  # fmt: skip
+def test_an_import_that_may_only_fail_otherwise_is_needed(
+    handler: str, count: int, tmp_path: Path
+) -> None:
+    text = f"try:\n    from pytorch_lightning.loggers import LightningLoggerBase\n{handler}\n"
+    assert len(_found(tmp_path, text, "LM505")) == count
+
+
+def test_what_a_variable_is_said_to_be_counts_where_its_making_is_unknown(tmp_path: Path) -> None:
+    text = """\
+    import hydra
+    from pytorch_lightning import Trainer
+
+    def train(config):
+        trainer: Trainer = hydra.utils.instantiate(config.trainer)
+        trainer.tune(model=None)
+
+    def other(config):
+        trainer: Trainer = hydra.utils.instantiate(config.trainer)
+        trainer = Own(trainer)
+        trainer.tune(model=None)
+
+    def third(config):
+        trainer = hydra.utils.instantiate(config.trainer)
+        trainer.tune(model=None)
+    """
+    found = _found(tmp_path, text, "LM503")
+    assert [line for _, line, _ in found] == [6]
+    assert "Trainer.tune" in found[0][2]
+
+
+EXPERIMENTS = """\
+import pytorch_lightning as pl
+
+
+class Net(pl.LightningModule):
+    def training_step(self, batch, batch_idx):
+        board = self.logger.experiment[0]
+        board.add_image("x", batch[0], batch_idx)
+        self.trainer.logger.experiment[1].log({})
+        self.logger.experiment["train/loss"].append(1.0)
+        self.logger.experiment[batch_idx].log({})
+"""
+
+
+def test_the_experiment_of_one_logger_is_no_list(tmp_path: Path) -> None:
+    found = _found(tmp_path, EXPERIMENTS, "LM503")
+    assert [line for _, line, _ in found] == [6, 8]
+    assert found[0][2].startswith("LightningModule.logger.experiment is one object")
+    fix(tmp_path, "LM503")
+    fixed = (tmp_path / "train.py").read_text(encoding="utf-8")
+    assert "board = self.loggers[0].experiment\n" in fixed
+    assert "self.trainer.loggers[1].experiment.log({})" in fixed
+    assert codes(check(tmp_path, "LM503")) == []
+
+
+def test_a_logger_of_the_project_may_have_a_list_of_experiments(tmp_path: Path) -> None:
+    own = "\nclass Mine(pl.loggers.Logger):\n    def experiment(self):\n        return []\n"
+    assert _found(tmp_path, EXPERIMENTS + own, "LM503") == []
+
+
+def test_what_a_trainer_counts_and_holds_cannot_be_set(tmp_path: Path) -> None:
+    text = """\
+    import pytorch_lightning as pl
+
+    def test_it(loader, model):
+        trainer = pl.Trainer(max_epochs=5)
+        trainer.train_dataloader = loader
+        trainer.current_epoch = 2
+        trainer.should_stop = True
+        trainer.fit(model)
+        trainer.logger.close()
+        trainer.logger.save()
+    """
+    found = _found(tmp_path, text, "LM503")
+    assert [line for _, line, _ in found] == [5, 6, 9]
