@@ -39,6 +39,25 @@ def test_a_step_that_the_project_calls_too_still_waits_for_the_index_of_lightnin
     assert "requires `loader_nb`, where Lightning 2 knows dataloader_idx alone" in message
 
 
+def test_a_parameter_that_a_call_names_keeps_its_name(tmp_path: Path) -> None:
+    text = """\
+    import pytorch_lightning as pl
+
+    class Pose(pl.LightningModule):
+        def test_step(self, batch, batch_nb, loader_nb):
+            return self.heads[loader_nb](batch)
+
+    def look(model, batch):
+        model.test_step(batch, 0, loader_nb=1)
+    """
+    written(tmp_path, {"train.py": text})
+    before = (tmp_path / "train.py").read_text(encoding="utf-8")
+    fix(tmp_path, "LM211")
+    assert (tmp_path / "train.py").read_text(encoding="utf-8") == before
+    (found,) = check(tmp_path, "LM211").diagnostics
+    assert "train.py:8 gives `loader_nb` by its name" in found.blocked
+
+
 def test_a_step_with_parameters_of_its_own_is_left_to_whoever_calls_it(tmp_path: Path) -> None:
     text = """\
     import pytorch_lightning as pl

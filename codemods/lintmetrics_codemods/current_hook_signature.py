@@ -11,6 +11,7 @@ from lintmetrics.facts import Hook
 from lintmetrics.model.epoch_hooks import loads, rebinds
 from lintmetrics.model.hook_families import HookFamily, add_parameters, drop_parameters
 from lintmetrics.model.hook_signatures import Misfit, is_handed_on, positional
+from lintmetrics.model.own_hooks import mentions
 from lintmetrics.project import ClassInfo
 from lintmetrics.rule import Finding
 
@@ -27,10 +28,12 @@ class CurrentHookSignature(Codemod):
         misfit = finding.subject
         assert isinstance(misfit, Misfit)
         row = misfit.row
+        editor = Editor()
+        if misfit.problem == "index":
+            return Fix(Relation.PRESERVES, self._default(editor, misfit), editor.edits)
         if row is None or misfit.problem == "unfilled":
             return Blocked(row.note if row is not None else f"write {misfit.written}")
-        editor = Editor()
-        if misfit.problem in ("index", "named"):
+        if misfit.problem == "named":
             message = self._default(editor, misfit)
         elif misfit.problem == "several":
             add_parameters(editor, misfit.module, misfit.function, [f"{_INDEX}=0"])
@@ -56,6 +59,11 @@ class CurrentHookSignature(Codemod):
             # Lightning asks modules, and not callbacks, for the parameter by its name.
             if rebinds(function, name) or _INDEX in module.scope_of(function):
                 raise CannotEdit(f"{misfit.spelled} sets `{name}`; call it {_INDEX}")
+            for reference in mentions(module.project, misfit.name).references:
+                call = reference.call
+                if call is not None and any(keyword.arg == name for keyword in call.keywords):
+                    where = f"{reference.module.source.path}:{call.lineno}"
+                    raise CannotEdit(f"{where} gives `{name}` by its name; call it {_INDEX}")
             start = module.source.start(argument)
             editor.replace_range(module, start, start + len(name), _INDEX)
             for load in loads(function, name):
