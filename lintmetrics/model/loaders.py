@@ -30,6 +30,7 @@ from lintmetrics.tree import own_nodes, subtree
 METHODS = {"train": "train_dataloader", "val": "val_dataloader", "test": "test_dataloader"}
 _TRANSFERS = ("transfer_batch_to_device", "on_before_batch_transfer", "on_after_batch_transfer")
 _WIRED = re.compile(r"DataLoader\(|_dataloader\b|\.(?:fit|validate|test)\(")
+_GIVEN = re.compile(r"\b\w*dataloaders?\s*=|datamodule|DataModule")
 _BATCH_SIZE = re.compile(r"(?:batch_?size|bs|bsz)$", re.I)
 _DEPTH = 4
 _AS_MANY = -1  # One loader for each of something.
@@ -239,6 +240,19 @@ def are_several(cls: ClassInfo, stage: str) -> bool:
         return _is_several(_returned_by(cls, name))
     counts = _wiring(cls.module.project).counts.get((cls, stage), ())
     return bool(counts) and all(_is_several(count) for count in counts)
+
+
+def is_one(cls: ClassInfo, stage: str) -> bool:
+    """Tell whether a stage of a module surely runs the one dataloader that the module returns."""
+    name = METHODS.get(stage, "")
+    if cls.lookup(name) is None or how_many(cls, stage) != 1:
+        return False
+    # A Trainer may be given others, and a subclass may have its own.
+    if any(name in other.namespace for other in cls.subclasses):
+        return False
+    project = cls.module.project
+    given = any(len(call.node.args) > 1 for call in trainer_calls(project))
+    return not given and not project.mentioning(_GIVEN)
 
 
 def _is_several(count: int) -> bool:

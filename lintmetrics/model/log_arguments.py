@@ -14,6 +14,7 @@ from lintmetrics.model.lightning_objects import gives, is_left_alone, kind_of
 from lintmetrics.project import FunctionInfo
 from lintmetrics.releases import reaches
 from lintmetrics.rule import Consequence
+from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
     from lintmetrics.project import ClassInfo, Module
@@ -95,6 +96,85 @@ def refused_arguments(module: Module) -> Iterator[RefusedArgument]:
             found = _consequence(row, module.project.target_lightning) if row else None
             if row is not None and found is not None:
                 yield RefusedArgument(module, call, keyword, row, "", found)
+
+
+@dataclass(frozen=True)
+class UnusableKey:
+    """A key of a log call that is surely no text.
+
+    Args:
+        module: the file; ``node``: the key; ``method``: ``log`` or ``log_dict``.
+        kind: the type of the key, or ``None``.
+    """
+
+    module: Module = field(repr=False)
+    node: ast.expr
+    method: str
+    kind: str
+
+
+def unusable_keys(module: Module) -> Iterator[UnusableKey]:
+    """Yield the keys of a file's log calls that Lightning cannot search for what it adds to keys.
+
+    With ``add_dataloader_idx=False`` it does not search.
+    """
+    for call in module.calls:
+        func = call.func
+        if not isinstance(func, ast.Attribute) or func.attr not in _LOGS or not call.args:
+            continue
+        if any(keyword.arg in (None, "add_dataloader_idx") for keyword in call.keywords):
+            continue
+        keys: list[ast.expr | None] = [call.args[0]]
+        if func.attr == "log_dict":
+            given = call.args[0]
+            keys = list(given.keys) if isinstance(given, ast.Dict) else []
+            keys += [given.key] if isinstance(given, ast.DictComp) else []
+        for key in keys:
+            kind = "" if key is None else _kind_of_key(module, key)
+            if key is None or not kind:
+                continue
+            cls = _owner(module, func.value)
+            if cls is not None and not is_left_alone(module, call, func.attr):
+                yield UnusableKey(module, key, func.attr, kind)
+
+
+def _kind_of_key(module: Module, key: ast.expr) -> str:
+    """Return the type of a key that is surely no text, as a message says it; else empty."""
+    if isinstance(key, ast.Constant):
+        value = key.value
+        is_text = isinstance(value, (str, type(...)))
+        return "" if is_text else "None" if value is None else type(value).__name__
+    if isinstance(key, ast.Name) and _counts(module, key):
+        return "int"
+    return ""
+
+
+def _counts(module: Module, name: ast.Name) -> bool:
+    """Tell whether a name counts the rounds of the loop around it, and is bound nowhere else."""
+    loops: list[tuple[ast.expr, ast.expr]] = []
+    function = module.enclosing_function(name)
+    for around in module.ancestors(name):
+        if isinstance(around, ast.For):
+            loops.append((around.target, around.iter))
+        elif isinstance(around, ast.DictComp):
+            loops += [(one.target, one.iter) for one in around.generators]
+        if around is function:
+            break
+    for target, source in loops:
+        func = source.func if isinstance(source, ast.Call) else None
+        made = func.id if isinstance(func, ast.Name) else ""
+        first = target.elts[0] if isinstance(target, ast.Tuple) and target.elts else None
+        counter = target if made == "range" else first if made == "enumerate" else None
+        if isinstance(counter, ast.Name) and counter.id == name.id:
+            stores = [
+                node
+                for node in subtree(function or module.tree)
+                if isinstance(node, ast.Name)
+                and node.id == name.id
+                and isinstance(node.ctx, ast.Store)
+            ]
+            return len(stores) == 1
+    return False
 
 
 def _is_current(rows: tuple[LogArgument, ...]) -> bool:

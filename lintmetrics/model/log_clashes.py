@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lintmetrics.model.hooks import STEPS
+from lintmetrics.model.hooks import STEPS, stage_of
+from lintmetrics.model.loaders import how_many
 from lintmetrics.model.values import Metric, Number, options
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def loader_clashes(model: LightningClass) -> Iterator[tuple[LogCall, str, str]]:
 
 
 def _has_several(model: LightningClass, hook: str) -> bool:
-    """Tell whether a step is surely run for several loaders: it cannot be called without one."""
+    """Tell whether a step is surely run for several loaders: they show, or it wants an index."""
     info = model.cls.lookup(hook) if hook in STEPS and hook != "training_step" else None
     if info is None:
         return False
@@ -124,4 +125,6 @@ def _has_several(model: LightningClass, hook: str) -> bool:
     names = [argument.arg for argument in arguments.args]
     if "dataloader_idx" not in names:
         return False
+    if how_many(model.cls, stage_of(hook)) > 1:
+        return True
     return len(names) - names.index("dataloader_idx") > len(arguments.defaults)
