@@ -146,3 +146,51 @@ def test_a_list_that_the_module_empties_behind_is_read_in_time(tmp_path: Path) -
 def test_a_list_that_the_module_does_not_read_there_may_be_emptied(tmp_path: Path) -> None:
     model = MODEL.replace("torch.stack(self.rows).max()", "self.trainer.world_size")
     assert found(tmp_path, model, CALLBACK.replace("best", "rows.clear()")) == []
+
+
+FED = """
+import lightning.pytorch as pl
+from torchmetrics import SumMetric
+
+
+class M(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.total = SumMetric()
+        self.rows = []
+
+    def validation_step(self, batch, batch_idx):
+        self.rows.append(batch.mean())
+
+    def on_validation_epoch_start(self):
+        self.total.reset()
+
+    def validation_epoch_end(self, outputs):
+        self.log("total", self.total(sum(self.rows)))
+"""
+COMPUTES = CALLBACK.replace("pl_module.best", "pl_module.total.compute()")
+
+
+def test_a_metric_that_the_module_feeds_behind_is_found(tmp_path: Path) -> None:
+    assert found(tmp_path, FED, COMPUTES) == [
+        "C.on_validation_epoch_end computes pl_module.total before M.validation_epoch_end feeds it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        # Fed in each step, or by another: what the callback computes is that of the epoch.
+        ("self.rows.append(batch.mean())", "self.total.update(batch.mean())"),
+        ('self.log("total", self.total(sum(self.rows)))', 'self.log("t", self.total.compute())'),
+        (
+            "def on_validation_epoch_start",
+            "def feed(self, x):\n        self.total(x)\n\n    def on_x",
+        ),
+        ("def validation_epoch_end(self, outputs)", "def test_epoch_end(self, outputs)"),
+    ],
+)
+def test_a_metric_that_is_fed_before_is_quiet(old: str, new: str, tmp_path: Path) -> None:
+    assert old in FED
+    assert found(tmp_path, FED.replace(old, new), COMPUTES) == []
+    assert found(tmp_path, FED, COMPUTES.replace(".compute()", ".reset()")) == []

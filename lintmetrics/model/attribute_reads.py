@@ -36,10 +36,11 @@ class EarlyAttribute(EarlyRead):
     """An attribute that a callback uses in a hook, and the module's hook behind it.
 
     ``is_emptied`` where the callback empties what the module's hook reads; else the callback reads
-    what the module's hook sets.
+    what the module's hook sets, or computes a Metric object that it feeds (``is_fed``).
     """
 
     is_emptied: bool = False
+    is_fed: bool = False
 
     @property
     def later(self) -> str | None:
@@ -66,7 +67,7 @@ def early_attributes(cls: ClassInfo) -> Iterator[EarlyAttribute]:
 
 
 def _of_hook(cls: ClassInfo, function: FunctionNode, stage: Stage) -> Iterator[EarlyAttribute]:
-    written, read = _tables(cls.module.project)
+    written, read, fed = _tables(cls.module.project)
     uses = [
         node
         for node in own_nodes(function)
@@ -83,6 +84,13 @@ def _of_hook(cls: ClassInfo, function: FunctionNode, stage: Stage) -> Iterator[E
         if is_read and place in written:
             yield EarlyAttribute(cls, function, stage, node, node.attr, written[place])
             return
+        if place in fed and _is_computed(cls.module.parent(node)):
+            yield EarlyAttribute(cls, function, stage, node, node.attr, fed[place], is_fed=True)
+            return
+
+
+def _is_computed(above: ast.AST | None) -> bool:
+    return isinstance(above, ast.Attribute) and above.attr == "compute"
 
 
 def _is_of_module(cls: ClassInfo, function: FunctionNode, node: ast.Attribute) -> bool:
@@ -133,14 +141,16 @@ _Table = dict[tuple[str, str], str]
 
 
 @kept
-def _tables(project: Project) -> tuple[_Table, _Table]:
-    """Return ``(hook, attribute)`` of what modules set and read in their hooks, with the hook.
+def _tables(project: Project) -> tuple[_Table, _Table, _Table]:
+    """Return ``(hook, attribute)`` of what hooks of modules set, read and feed, with the hook.
 
     Attributes are left out that modules set in other places as well, but to begin with, or read
     elsewhere than in that hook.
     """
     written: _Table = {}
     read: _Table = {}
+    fed: _Table = {}
+    fed_in: dict[str, set[str]] = {}
     set_elsewhere: set[str] = set()
     filled: set[str] = set()
     mentioned: dict[str, set[ClassInfo]] = {}
@@ -164,6 +174,10 @@ def _tables(project: Project) -> tuple[_Table, _Table]:
                         owners.setdefault((hook, node.attr), set()).update(family(cls))
                     above = module.parent(node)
                     spelled = f"{cls.node.name}.{name}"
+                    if _feeds(above, node):
+                        fed_in.setdefault(node.attr, set()).add(hook or name)
+                        if hook.endswith("_epoch_end"):
+                            fed.setdefault((hook, node.attr), spelled)
                     if isinstance(node.ctx, ast.Store):
                         value = above.value if isinstance(above, ast.Assign) else None
                         is_plain = isinstance(above, ast.Assign) and not _is_reset(value)
@@ -192,7 +206,15 @@ def _tables(project: Project) -> tuple[_Table, _Table]:
     return (
         {place: name for place, name in written.items() if is_of_all(place)},
         {place: name for place, name in read.items() if place[1] in filled and is_of_all(place)},
+        {p: name for p, name in fed.items() if fed_in[p[1]] == {p[0]} and is_of_all(p)},
     )
+
+
+def _feeds(above: ast.AST | None, node: ast.Attribute) -> bool:
+    """Tell whether an attribute is called with values, as a Metric object is, or updated."""
+    if isinstance(above, ast.Attribute):
+        return above.attr in ("update", "forward")
+    return isinstance(above, ast.Call) and above.func is node and bool(above.args or above.keywords)
 
 
 def _is_made_of(value: ast.expr | None, attribute: str) -> bool:

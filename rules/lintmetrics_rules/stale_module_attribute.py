@@ -70,8 +70,8 @@ class StaleModuleAttribute(Rule):
     def check(self, cls: ClassInfo) -> Iterator[Finding]:
         """Find attributes that a module of the project sets or reads in the same hook."""
         for read in early_attributes(cls):
-            does = "empties" if read.is_emptied else "reads"
-            then = "reads" if read.is_emptied else "sets"
+            does = "empties" if read.is_emptied else "computes" if read.is_fed else "reads"
+            then = "reads" if read.is_emptied else "feeds" if read.is_fed else "sets"
             yield Finding(
                 read,
                 f"{read.spelled} {does} {read.shown} before {read.logged_by} {then} it",
