@@ -205,3 +205,50 @@ def test_what_a_trainer_counts_and_holds_cannot_be_set(tmp_path: Path) -> None:
     """
     found = _found(tmp_path, text, "LM503")
     assert [line for _, line, _ in found] == [5, 6, 9]
+
+
+@pytest.mark.parametrize("given", ["", "intra_step_time=True", "True"])
+def test_a_callback_that_takes_other_arguments_now_is_renamed_where_it_is_given_none(
+    given: str, tmp_path: Path
+) -> None:
+    text = (
+        "import pytorch_lightning as pl\n"
+        "from pytorch_lightning.callbacks import GPUStatsMonitor\n\n"
+        f"trainer = pl.Trainer(callbacks=[GPUStatsMonitor({given})])\n"
+        f"other = pl.callbacks.GPUStatsMonitor({given})\n"
+    )
+    written(tmp_path, {"train.py": text})
+    fix(tmp_path, "LM505")
+    after = (tmp_path / "train.py").read_text(encoding="utf-8")
+    assert ("GPUStatsMonitor" in after) == bool(given)
+    if given:
+        assert after == text
+        assert [d.blocked for d in check(tmp_path, "LM505").diagnostics] == [
+            "line 4 gives it arguments; DeviceStatsMonitor has other arguments and logs under "
+            "other keys",
+            "line 5 gives it arguments; DeviceStatsMonitor has other arguments and logs under "
+            "other keys",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ("trainer.fit(model)\n    trainer.test(model)", None),
+        ("trainer.test(model)\n    trainer.fit(model)", "line 5"),
+        ("trainer.test(model)", "line 5"),
+    ],
+)
+def test_a_trainer_that_tests_what_it_resumes_from_is_left_to_a_person(
+    runs: str, told: str | None, tmp_path: Path
+) -> None:
+    text = (
+        "import pytorch_lightning as pl\n\ndef run(model, path):\n"
+        f"    trainer = pl.Trainer(resume_from_checkpoint=path)\n    {runs}\n"
+    )
+    written(tmp_path, {"train.py": text})
+    (found,) = check(tmp_path, "LM501").diagnostics
+    if told is None:
+        assert found.blocked is None or found.blocked == ""
+    else:
+        assert f"to that at {told}" in found.blocked

@@ -458,6 +458,9 @@ def _is_list(module: Module, name: ast.Name) -> bool:
     return bool(found) and all(isinstance(value, ast.List) for value in found)
 
 
+_EVALUATIONS = ("test", "validate", "predict")
+
+
 def _only_fit(module: Module, call: ast.Call, value: ast.expr) -> ast.Call:
     """Return the one call of ``fit`` on what a call makes.
 
@@ -473,14 +476,23 @@ def _only_fit(module: Module, call: ast.Call, value: ast.expr) -> ast.Call:
         raise CannotEdit(hint)
     target = ast.unparse(parent.targets[0])
     function = module.enclosing_function(call)
-    fits = [
+    runs = [
         other
         for other in module.calls
         if isinstance(other.func, ast.Attribute)
-        and other.func.attr == "fit"
+        and other.func.attr in ("fit", *_EVALUATIONS)
         and ast.unparse(other.func.value) == target
         and module.enclosing_function(other) is function
     ]
+    fits = [run for run in runs if run.func.attr == "fit"]  # type: ignore[attr-defined]
+    first = min((run.lineno for run in runs if run not in fits), default=0)
+    if first and first < min((fit.lineno for fit in fits), default=first + 1):
+        # Run on pytorch-lightning 1.0.8 to 1.8.6: 1.0 tests what it resumes from, 1.2 and later
+        # what it is given.
+        raise CannotEdit(
+            f"{hint}, and to that at line {first} where it shall run on the checkpoint, as "
+            "Lightning 1.0 and 1.1 did"
+        )
     if len(fits) != 1 or fits[0].lineno < call.lineno:
         raise CannotEdit(hint)
     fit = fits[0]

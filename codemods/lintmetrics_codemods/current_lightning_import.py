@@ -37,6 +37,8 @@ class CurrentLightningImport(Codemod):
                 f"{name.new} came with Lightning {since}, and the target is "
                 f"{settings.target_lightning}"
             )
+        if name.change.codemod == "unsafe" and "other arguments" in name.change.note:
+            _require_no_arguments(name)
         editor = Editor()
         if name.item is None:
             _chain(editor, name)
@@ -64,6 +66,15 @@ def _fix(editor: Editor, names: list[OldName]) -> Fix:
         return Fix(Relation.ASSUMES, "; ".join(dict.fromkeys(unsafe)), editor.edits)
     text = ", ".join(f"{name.change.old} is {name.new}" for name in names)
     return Fix(Relation.PRESERVES, text, editor.edits)
+
+
+def _require_no_arguments(name: OldName) -> None:
+    """Raise where what takes other arguments now is given some."""
+    bound = name.item.bound if name.item is not None else ""
+    for call in name.module.calls:
+        called = call.func is name.node or (bound and getattr(call.func, "id", "") == bound)
+        if called and (call.args or call.keywords):
+            raise CannotEdit(f"line {call.lineno} gives it arguments; {name.change.note}")
 
 
 def _chain(editor: Editor, name: OldName) -> None:
