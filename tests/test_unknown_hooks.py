@@ -227,3 +227,37 @@ def test_what_does_not_fit_is_not_renamed(text: str, reason: str, tmp_path: Path
     projects.written(tmp_path, {"m.py": HEAD + dedent(text)})
     (diagnostic,) = projects.check(tmp_path, CODE).diagnostics
     assert reason in diagnostic.blocked
+
+
+_OWN = """
+class Own(pl.Callback):
+    def on_after_training_step(self, batch, trainer, pl_module):
+        print(batch)
+"""
+
+
+def test_what_takes_a_trainer_and_a_module_was_meant_for_lightning(tmp_path: Path) -> None:
+    ((message, help_text),) = found(tmp_path, _OWN)
+    assert message == "Own.on_after_training_step is no hook of Lightning, and nothing calls it"
+    assert help_text == "give it the name of the hook at whose moment it is to run"
+    projects.fix(tmp_path, CODE)
+    assert "on_after_training_step" in (tmp_path / "m.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("pl.Callback", "pl.LightningModule"),
+        ("pl.Callback", "Events"),
+        ("batch, trainer, pl_module", "batch"),
+        ("print(batch)", "pass"),
+        ("on_after_training_step", "write_rows"),
+        ("class Own", "getattr(callback, 'on_' + stage)(trainer)\n\n\nclass Own"),
+        ("class Own", "call(trainer, f'on_{stage}')\n\n\nclass Own"),
+        ("class Own", "call(trainer, 'on_after_training_step')\n\n\nclass Own"),
+    ],
+)
+def test_what_is_no_hook_of_a_callback_or_is_called_is_quiet(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    assert found(tmp_path, _OWN.replace(old, new)) == []

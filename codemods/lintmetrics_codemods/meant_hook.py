@@ -21,7 +21,7 @@ class MeantHook(Codemod):
         """Plan the name, where nothing else has it."""
         hook = finding.subject
         assert isinstance(hook, UnknownHook)
-        if hook.of != hook.owner:
+        if hook.of != hook.owner or not hook.meant:
             return Blocked(finding.help)
         current = facts.hook(hook.owner, hook.meant, "current")
         assert current is not None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lintmetrics import facts
+from lintmetrics.edits import FunctionNode
 from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.lightning_objects import has_strange_bases, is_left_alone
 from lintmetrics.model.own_hooks import is_empty, is_used, owners
 from lintmetrics.project import ClassInfo
+from lintmetrics.tree import parameter_names
 
 _TABLE = ("module", "callback", "datamodule")
 # What people call the parts of a run, and what Lightning does.
@@ -42,6 +45,8 @@ _WORDS = {
 _LOOPS = {"train", "validation", "test", "predict"}
 _MOMENTS = {"start", "end"}
 _SUBJECTS = ("batch", "epoch", "step", "fit", "backward", "sanity")
+# getattr(callback, f"on_{stage}_saved"): which hooks a project has of its own, cannot be told.
+_CALLED_BY_PARTS = re.compile(r"""f["']on_\w*\{|["']on_\w*["']\s*(?:\+|%)|["']on_\w*(?:%s|\{)""")
 _SLIP = 2  # So many letters may differ, in a name that is long enough.
 _LONG = 12
 
@@ -52,7 +57,7 @@ class UnknownHook(HookMethod):
 
     Args:
         owner: what its class is to Lightning.
-        meant: the hook that has most of the name; ``of``: whose hook that is.
+        meant: the hook that has most of the name, empty where none has; ``of``: whose hook it is.
     """
 
     owner: str
@@ -66,7 +71,7 @@ def unknown_hooks(cls: ClassInfo) -> Iterator[UnknownHook]:
         if owner not in _TABLE:
             continue
         for name, function in cls.methods.items():
-            found = _meant(owner, name)
+            found = _meant(owner, name) or _of_a_callback(owner, name, function)
             if found is None or function.decorator_list or is_empty(function):
                 continue
             if any(name in above.namespace for above in cls.mro()[1:]) or has_strange_bases(cls):
@@ -75,7 +80,17 @@ def unknown_hooks(cls: ClassInfo) -> Iterator[UnknownHook]:
                 continue  # The hook is there: this is a part of it, or another thing.
             if is_used(cls, name) or is_left_alone(cls.module, function, name):
                 continue
+            if not found[0] and cls.module.project.mentioning(_CALLED_BY_PARTS):
+                continue
             yield UnknownHook(cls, function, owner, *found)
+
+
+def _of_a_callback(owner: str, name: str, function: FunctionNode) -> tuple[str, str] | None:
+    """Return no hook, for a method that takes what each hook of a callback is given."""
+    own = facts.hooks_of(owner, "current", "never", "rejected", "step-end", "replaced")
+    is_one = owner == "callback" and name.startswith("on_") and name not in own
+    given = parameter_names(function)
+    return ("", owner) if is_one and {"trainer", "pl_module"} <= set(given) else None
 
 
 @functools.cache

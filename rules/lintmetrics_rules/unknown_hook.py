@@ -45,7 +45,11 @@ class UnknownHook(Rule):
             of, owner = _CALLED.get(hook.of, hook.of), _CALLED.get(hook.owner, hook.owner)
             if of == owner:
                 message = f"{hook.spelled} is no hook of Lightning, and nothing calls it"
-                help_text = f"call it {hook.meant}, if it is meant for Lightning"
+                help_text = (
+                    f"call it {hook.meant}, if it is meant for Lightning"
+                    if hook.meant
+                    else "give it the name of the hook at whose moment it is to run"
+                )
             else:
                 message = (
                     f"{hook.spelled} is a hook of {of}s; Lightning never calls it on a {owner}"
