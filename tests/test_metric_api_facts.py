@@ -24,9 +24,11 @@ TABLES = {
     "metric_introductions": (("name", "kind"), "since source"),
     "argument_changes": (("metric", "argument"), "until action new values text source"),
     "update_arguments": (("metric", "argument"), "until new relation text source"),
-    "shifted_arguments": (("metric", "position"), "literal old until fixable text source"),
+    "shifted_arguments": (("metric", "position"), "literal old until fixable effect text source"),
     "ignored_arguments": (("task", "metric", "argument"), "harmless until source"),
     "value_changes": (("metric", "condition"), "relation since text source"),
+    "known_faults": (("metric", "kind"), "unless fault help source"),
+    "container_names": (("container", "name"), "source"),
     "metric_answers": (("name",), "answer source"),
     "metric_decomposability": (
         ("qualified_name", "variant"),

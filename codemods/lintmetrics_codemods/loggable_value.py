@@ -13,6 +13,12 @@ from lintmetrics.model.single_numbers import is_one_number
 from lintmetrics.rule import Finding
 
 _PLAIN = (ast.Name, ast.Attribute, ast.Subscript, ast.Call)
+_BLOCKED = {
+    "object": "the key of the Metric object is for you to say: self.log(key, ...)",
+    "tracker": "which of its numbers is meant is for you to say: compute() or best_metric()",
+    "entry": "which of its numbers are wanted is for you to say; the others have to be left out",
+    "member": "which of its numbers are wanted is for you to say; it has to leave the collection",
+}
 
 
 class LoggableValue(Codemod):
@@ -29,6 +35,8 @@ class LoggableValue(Codemod):
         editor = Editor()
         if value.kind in ("keyless", "keyed"):
             return _other_method(call, value)
+        if value.kind in _BLOCKED:
+            return Blocked(_BLOCKED[value.kind])
         assert written is not None
         if value.kind == "losses":
             text = module.source.segment(written)

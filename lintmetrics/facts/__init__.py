@@ -377,6 +377,7 @@ class ShiftedArgument:
         old: the parameter it was, or is taken for.
         until: the last release that read it so, ``"none"`` where none did.
         fixable: naming the argument is right.
+        raises: 1.9 does not take it; it reads it as something else otherwise.
         text: the change in words.
         source: what was looked at or run.
     """
@@ -387,6 +388,7 @@ class ShiftedArgument:
     old: str
     until: str
     fixable: bool
+    raises: bool
     text: str
     source: str
 
@@ -402,11 +404,46 @@ def shifted_arguments(metric: str) -> tuple[ShiftedArgument, ...]:
             row["old"],
             row["until"],
             row["fixable"] == "yes",
+            row["effect"] == "raises",
             row["text"],
             row["source"],
         )
         for row in rows("shifted_arguments")
         if row["metric"] == metric
+    )
+
+
+@dataclass(frozen=True)
+class KnownFault:
+    """A metric that answers another number than it says, in every release until now.
+
+    Args:
+        metric: class or function name in 1.9; ``kind``: ``"class"`` or ``"function"``.
+        unless: the argument that avoids it; empty where none does.
+        fault: what it does, in words; ``help``: what to do instead.
+        source: what was run or looked at.
+    """
+
+    metric: str
+    kind: str
+    unless: str
+    fault: str
+    help: str
+    source: str
+
+
+@cache
+def known_faults() -> dict[tuple[str, str], KnownFault]:
+    """Return every metric with a fault, by name and kind."""
+    found = (KnownFault(**row) for row in rows("known_faults"))
+    return {(fault.metric, fault.kind): fault for fault in found}
+
+
+@cache
+def container_names(container: str) -> frozenset[str]:
+    """Return the names that ``ModuleDict`` or ``MetricCollection`` gives to no member."""
+    return frozenset(
+        row["name"] for row in rows("container_names") if row["container"] == container
     )
 
 

@@ -43,7 +43,7 @@ def old_feeds(module: Module) -> Iterator[Feed]:
         if not named:
             continue
         # A collection hands each keyword to those of its metrics that know it: all must agree.
-        metrics = _fed(module, node.func)
+        metrics = fed_classes(module, node.func)
         rows = [
             [facts.update_argument(metric, keyword.arg or "") for keyword in named]
             for metric in metrics
@@ -64,12 +64,12 @@ def fed_objects(module: Module, metrics: Container[str]) -> Iterator[Feed]:
     for node in module.calls:
         if len(node.args) < 2 or not isinstance(node.func, (ast.Attribute, ast.Name)):
             continue
-        found = _fed(module, node.func)
+        found = fed_classes(module, node.func)
         if len(set(found)) == 1 and found[0] in metrics and not is_guarded(module, node):
             yield Feed(module, node, (), found[0])
 
 
-def _fed(module: Module, func: ast.expr) -> list[str]:
+def fed_classes(module: Module, func: ast.expr) -> list[str]:
     """Return the current class names of the metrics that a call feeds; empty when in doubt."""
     if isinstance(func, ast.Attribute) and func.attr in _FEEDS:
         found = _classes(module, func.value, 0)

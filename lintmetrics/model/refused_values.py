@@ -59,9 +59,10 @@ class RefusedValue:
     Args:
         what: it in words, such as ``"a list"``.
         kind: ``"array"``, ``"dict"``, ``"collection"``, ``"losses"``, ``"vector"``, ``"rates"``,
-            ``"tracker"`` or ``"other"``; ``"entry"`` for one value of a dict and ``"member"`` for
-            one metric of a collection; ``"keyless"`` and ``"keyed"`` for a ``log`` call that wants
-            to be a ``log_dict`` call and the other way round.
+            ``"tracker"`` or ``"other"``; ``"entry"`` for one value of a dict, ``"member"`` for one
+            metric of a collection and ``"object"`` for one given to ``log_dict``; ``"keyless"`` and
+            ``"keyed"`` for a ``log`` call that wants to be a ``log_dict`` call and the other way
+            round.
         since: the first release that raises.
         made: the expression that makes it.
     """

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 from lintmetrics import facts
 from lintmetrics.model.decomposability import higher_is_better
+from lintmetrics.model.dropped_keywords import dropped_keywords
 from lintmetrics.model.metric_api import UNKNOWN, MetricCall, is_guarded, read
 from lintmetrics.model.metric_feeds import fed_objects
 from lintmetrics.model.tensors import constant
+from lintmetrics.model.trackers import directions
 from lintmetrics.project import CallSite, Module
 from lintmetrics.rule import Consequence, Finding, Rule, Subject
 
@@ -27,7 +29,9 @@ class MisreadMetricArgument(Rule):
 
     ``task="binary"`` makes the dispatchers ignore ``average`` without a word, a positional number
     may have become another parameter, and the shim ``torchmetrics.PeakSignalNoiseRatio`` still has
-    a default range, 3.0, that no image has. Nothing raises; the number is just another one.
+    a default range, 3.0, that no image has. A MetricTracker with one ``maximize`` for all takes the
+    worst for the best where the directions differ; ``BERTScore`` compares sentences of different
+    pairs in every release. Nothing raises; the number is just another one.
     """
 
     code = "LM304"
@@ -56,6 +60,17 @@ class MisreadMetricArgument(Rule):
         for feed in fed_objects(module, _TRANSLATIONS):
             yield from _swapped(module, feed, feed.node, feed.metric)
 
+        for dropped in dropped_keywords(module):
+            name = dropped.node.arg
+            yield Finding(
+                dropped,
+                f"no metric of this collection takes {name}, which is dropped without a word",
+                help=f"its metrics take {', '.join(dropped.known)}",
+                consequence=Consequence.IGNORED,
+                blocked="whether the name is misspelt or the argument to be dropped is for a "
+                "person to say",
+            )
+
     def _of_call(self, site: CallSite, call: MetricCall) -> Iterator[Finding]:
         average = call.literal("average")
         if call.literal("task") == "binary" and average in ("macro", "weighted"):
@@ -71,7 +86,7 @@ class MisreadMetricArgument(Rule):
             )
         yield from _ignored(site, call)
         yield from _swapped(site.module, site, site.node, call.current)
-        if call.name in _RANGE_SHIMS and not _gives_range(call):
+        if call.name in _RANGE_SHIMS and not _gives(call, "data_range"):
             yield Finding(
                 site,
                 f"{call.short} without data_range assumes a range of 3.0",
@@ -80,6 +95,7 @@ class MisreadMetricArgument(Rule):
                 blocked="only the range of the images says data_range: 1.0 for [0, 1], "
                 "2.0 for [-1, 1], 255 for 8-bit",
             )
+        yield from _faulty(site, call)
         for argument, row in call.misread:
             yield Finding(
                 site,
@@ -87,7 +103,7 @@ class MisreadMetricArgument(Rule):
                 help=row.text,
                 node=argument.node,
                 detail=call,
-                consequence=Consequence.CRASH if row.until == "none" else None,
+                consequence=Consequence.CRASH if row.raises else None,
                 blocked=None if row.fixable else f"{row.text}; name the argument or drop it",
             )
 
@@ -113,6 +129,30 @@ def _ignored(site: CallSite, call: MetricCall) -> Iterator[Finding]:
         )
 
 
+def _faulty(site: CallSite, call: MetricCall) -> Iterator[Finding]:
+    """Find metrics that answer another number than they say, whatever they are given."""
+    fault = facts.known_faults().get((call.current, call.kind))
+    if fault is None or (fault.unless and _gives(call, fault.unless)) or _is_of_one(call):
+        return
+    yield Finding(
+        site,
+        f"{call.short} {fault.fault}",
+        help=fault.help,
+        detail=call,
+        blocked=fault.help,
+    )
+
+
+def _is_of_one(call: MetricCall) -> bool:
+    """Tell whether a function is given one pair alone."""
+    if call.kind != "function" or not call.arguments:
+        return False
+    first = call.arguments[0].value
+    if isinstance(first, (ast.List, ast.Tuple)):
+        return len(first.elts) == 1 and not isinstance(first.elts[0], ast.Starred)
+    return isinstance(constant(call.module, first), str)
+
+
 def _tracked(site: CallSite) -> Iterator[Finding]:
     """Find trackers that take the worst step for the best, or do not know which is best."""
     given = {keyword.arg: keyword.value for keyword in site.node.keywords}
@@ -120,6 +160,7 @@ def _tracked(site: CallSite) -> Iterator[Finding]:
     if None in given or not isinstance(metric, ast.Call) or is_guarded(site.module, site.node):
         return
     maximize = site.node.args[1] if len(site.node.args) > 1 else given.get("maximize")
+    yield from _of_mixed(site, metric, maximize)
     name = site.module.qualified(metric.func)
     better = higher_is_better(name) if name is not None else ""
     short = (name or "").rsplit(".", 1)[-1]
@@ -138,6 +179,27 @@ def _tracked(site: CallSite) -> Iterator[Finding]:
             help="say maximize=True or maximize=False",
             consequence=Consequence.CRASH,
             blocked=f"{short} leaves higher_is_better unset, so maximize= is for a person to say",
+        )
+
+
+def _of_mixed(site: CallSite, metric: ast.expr, maximize: ast.expr | None) -> Iterator[Finding]:
+    """Find trackers that take the same direction for metrics of which some are better lower."""
+    one = constant(site.module, maximize)
+    known = directions(site.module, metric)
+    if known is None or not isinstance(one, bool) or maximize is None:
+        return
+    wrong = known.lower if one else known.higher
+    if wrong:
+        says = "highest" if one else "lowest"
+        better = "lower" if one else "higher"
+        yield Finding(
+            site,
+            f"MetricTracker takes the {says} {wrong[0]} for the best, and {better} is better",
+            help="drop maximize, which 1.7 and later read off each metric, or give a list with one "
+            "for each",
+            node=maximize,
+            blocked="drop maximize, or give maximize=[...] with one for each metric, in the order "
+            "of the collection",
         )
 
 
@@ -178,6 +240,6 @@ def _node(call: MetricCall, parameter: str) -> ast.AST | None:
     return None if argument is None else argument.node
 
 
-def _gives_range(call: MetricCall) -> bool:
+def _gives(call: MetricCall, parameter: str) -> bool:
     unpacked = any(keyword.arg is None for keyword in call.node.keywords)
-    return unpacked or call.argument("data_range") is not None
+    return unpacked or call.argument(parameter) is not None
