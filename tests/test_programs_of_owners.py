@@ -252,3 +252,73 @@ def test_a_trainer_that_tests_what_it_resumes_from_is_left_to_a_person(
         assert found.blocked is None or found.blocked == ""
     else:
         assert f"to that at {told}" in found.blocked
+
+
+AVERAGE = """\
+import pytorch_lightning as pl
+
+class Average(pl.Callback):
+    def on_before_zero_grad(self, trainer, pl_module):
+        pl_module.target.update(pl_module.online)
+
+class Net(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.average = Average()
+
+    def training_step(self, batch, batch_idx):
+        return self(batch)
+
+    def on_train_batch_end(self, *args):
+        self.average.on_before_zero_grad(self.trainer, self)
+"""
+
+
+def test_a_callback_that_the_project_calls_itself_takes_what_it_is_given(tmp_path: Path) -> None:
+    assert _found(tmp_path, AVERAGE, "LM211") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("self.average.on_before_zero_grad(self.trainer, self)", "print(args)"),
+        ("(self.trainer, self)", "(self.trainer, self, None)"),
+    ],
+)
+def test_a_callback_that_only_lightning_calls_lacks_what_it_gives(
+    change: tuple[str, str], tmp_path: Path
+) -> None:
+    ((_, line, _),) = _found(tmp_path, AVERAGE.replace(*change), "LM211")
+    assert line == 4
+
+
+def test_a_step_output_gets_one_name_though_two_fixes_ask_for_it(tmp_path: Path) -> None:
+    text = """\
+    import pytorch_lightning as pl
+    import torch
+
+    class Net(pl.LightningModule):
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            loss, results = self.scores(x, y)
+            return {"loss_of_batch": loss, **results}
+
+        def validation_epoch_end(self, outputs):
+            loss = torch.stack([one["loss_of_batch"] for one in outputs]).mean()
+            self.log("val_loss", loss)
+            self.log("val_worst", self.worst(outputs))
+
+        def scores(self, x, y):
+            return torch.nn.functional.mse_loss(self(x), y), {"size": x.abs().max()}
+
+        def worst(self, outputs):
+            return torch.stack([one["size"] for one in outputs]).max()
+    """
+    written(tmp_path, {"train.py": text})
+    fix(tmp_path)
+    after = (tmp_path / "train.py").read_text(encoding="utf-8")
+    assert "output = output" not in after
+    assert after.count('output = {"loss_of_batch": loss, **results}') == 1
+    assert 'self.log("val_loss", output["loss_of_batch"])' in after
+    assert "self.validation_step_outputs.append(output)" in after
+    assert codes(check(tmp_path)) == []

@@ -12,7 +12,7 @@ from lintmetrics.facts import Hook
 from lintmetrics.model.epoch_hooks import STAGE_OF_HOOK, loads
 from lintmetrics.model.hook_methods import HookMethod
 from lintmetrics.model.hooks import STEPS, stage_of
-from lintmetrics.model.lightning_objects import is_left_alone
+from lintmetrics.model.lightning_objects import is_left_alone, kind_of
 from lintmetrics.model.lightning_versions import consequence
 from lintmetrics.model.loaders import are_several, how_many, is_one
 from lintmetrics.model.own_hooks import given_first, mentions, owners
@@ -244,10 +244,23 @@ def _is_called_by_fabric(cls: ClassInfo, name: str) -> bool:
     return False
 
 
+def _is_driven(cls: ClassInfo, function: FunctionNode) -> bool:
+    """Tell whether a hook is called by hand on a callback of the class, with all that it takes."""
+    arguments = function.args
+    taken = len(arguments.posonlyargs + arguments.args) - 1
+    return any(
+        reference.receiver == "other"
+        and reference.call is not None
+        and len(reference.arguments) == taken
+        and kind_of(reference.module, reference.node.value).cls in (cls, *cls.subclasses)
+        for reference in mentions(cls.module.project, function.name).references
+    )
+
+
 def _is_own(cls: ClassInfo, owner: str, function: FunctionNode, current: Hook) -> bool:
     """Tell whether a method is rather the project's own: called as it is, or never by a Trainer."""
     name = function.name
-    if _is_called_by_fabric(cls, name):
+    if _is_called_by_fabric(cls, name) or (owner == "callback" and _is_driven(cls, function)):
         return True
     if not (name in _OTHERS_CALL or name in STEPS or name.endswith("_dataloader")):
         return False

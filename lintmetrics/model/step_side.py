@@ -324,7 +324,11 @@ class StepSide:
             self.spelled[()] = name
             return name
         self.editor.insert_before(self.module, source.statement, [f"{name} = {text}"], -3)
-        self.editor.replace(self.module, value, name)
+        if isinstance(source.statement, ast.Return):
+            # Whole, so that no other fix gives the same value a second name in this round.
+            self.editor.replace(self.module, source.statement, f"return {name}")
+        else:
+            self.editor.replace(self.module, value, name)
         self.spelled[()] = name
         return name
 
