@@ -1,0 +1,252 @@
+"""Runs that Lightning refuses for what a module lacks, or for how it optimizes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lintmetrics.model.batch_parts import local_value
+from lintmetrics.model.lightning_objects import ROOT, has_strange_bases, kind_of
+from lintmetrics.model.put_style import callbacks_of
+from lintmetrics.model.trainer_arguments import UNKNOWN, is_expected, value_of
+from lintmetrics.model.trainer_callbacks import given_callbacks
+from lintmetrics.model.trainer_calls import TrainerCall, trainer_calls
+from lintmetrics.project import ClassInfo, Module
+from lintmetrics.tree import own_nodes
+
+_STEPS = {
+    "fit": ("training_step", "configure_optimizers"),
+    "validate": ("validation_step",),
+    "test": ("test_step",),
+}
+_LOADERS = {"fit": "train_dataloader", "validate": "val_dataloader", "test": "test_dataloader"}
+_BRANCHES = (ast.If, ast.For, ast.While, ast.Try, ast.Match)
+_SCHEDULER = "GradientAccumulationScheduler"
+
+
+@dataclass(frozen=True)
+class RefusedRun:
+    """A run that Lightning refuses when it begins.
+
+    Args:
+        module: the file; ``node``: what asks for it.
+        message: why; ``help``: what to write.
+    """
+
+    module: Module = field(repr=False)
+    node: ast.AST
+    message: str
+    help: str
+
+
+def refused_runs(module: Module) -> Iterator[RefusedRun]:
+    """Yield the calls of ``fit``, ``validate`` and ``test`` in a file that raise at once."""
+    if "rainer" not in module.source.code:
+        return
+    for call in trainer_calls(module.project):
+        if call.module is not module or not _is_of_lightning(call):
+            continue
+        if is_expected(module, call.node):
+            continue
+        yield from _not_made(call)
+        yield from _two_sources(call)
+        cls = call.cls
+        if cls is None or not _is_plain(cls):
+            continue
+        yield from _lacking(call, cls)
+        if call.kind == "fit" and call.trainer is not None and is_manual(cls):
+            yield from _by_hand(call, call.trainer, cls)
+
+
+def _is_of_lightning(call: TrainerCall) -> bool:
+    """Tell whether Lightning's own Trainer is called."""
+    if call.trainer is not None:
+        return True
+    assert isinstance(call.node.func, ast.Attribute)
+    kind = kind_of(call.module, call.node.func.value)
+    return "Trainer" in kind.names and kind.cls is None
+
+
+def _is_plain(cls: ClassInfo) -> bool:
+    """Tell whether what a module has can be seen: Lightning gives it nothing but hooks."""
+    if not cls.is_kind("LightningModule"):
+        return False
+    roots = [match.group(1) for name in cls.base_names if (match := ROOT.match(name))]
+    return all(name.endswith(("LightningModule", "Mixin")) for name in roots)
+
+
+def _says(call: TrainerCall) -> str:
+    assert isinstance(call.node.func, ast.Attribute)
+    return f"{ast.unparse(call.node.func)}()"
+
+
+# The module --------------------------------------------------------------------------------------
+
+
+def _not_made(call: TrainerCall) -> Iterator[RefusedRun]:
+    """Yield a run of a class, of which nobody made a module."""
+    given = next((k.value for k in call.node.keywords if k.arg == "model"), None)
+    given = given or (call.node.args[0] if call.node.args else None)
+    if not isinstance(given, (ast.Name, ast.Attribute)):
+        return
+    symbol = call.module.resolve(given)
+    if isinstance(symbol, ClassInfo) and symbol.is_kind("LightningModule"):
+        name = ast.unparse(given)
+        yield RefusedRun(
+            call.module,
+            given,
+            f"{_says(call)} is given the class {name}, and no module: TypeError",
+            f"make one: {name}(...)",
+        )
+
+
+def _two_sources(call: TrainerCall) -> Iterator[RefusedRun]:
+    """Yield a run that is given loaders and a data module."""
+    named = {keyword.arg: keyword.value for keyword in call.node.keywords}
+    data = named.get("datamodule")
+    if data is None or "LightningDataModule" not in kind_of(call.module, data).names:
+        return
+    loaders = [*call.node.args[1:], *(v for k, v in named.items() if k and "dataloader" in k)]
+    for node in loaders:
+        value = local_value(call.module, node) if isinstance(node, ast.Name) else node
+        if isinstance(value, (ast.Call, ast.List)):
+            yield RefusedRun(
+                call.module,
+                node,
+                f"{_says(call)} is given loaders beside a data module: MisconfigurationException",
+                "give it one of the two",
+            )
+            return
+
+
+def _lacking(call: TrainerCall, cls: ClassInfo) -> Iterator[RefusedRun]:
+    """Yield a run for which a module lacks a method."""
+    for name in _STEPS[call.kind]:
+        if _lacks(cls, name):
+            yield RefusedRun(
+                call.module,
+                call.node,
+                f"{cls.node.name} has no {name}, without which {_says(call)} does not begin: "
+                "MisconfigurationException",
+                f"write {name}",
+            )
+            return
+    name = _LOADERS[call.kind]
+    known = {"model", "ckpt_path", "weights_only", "verbose"}
+    if len(call.node.args) > 1 or any(k.arg not in known for k in call.node.keywords):
+        return
+    if call.trainer is None or any("limit_" in (k.arg or "limit_") for k in call.trainer.keywords):
+        return  # Of no batches at all, no loader is asked for.
+    made = _loader_of(cls, name)
+    if made is not None:
+        yield RefusedRun(
+            call.module,
+            call.node,
+            f"{cls.node.name} sets self.{name} to a DataLoader, where {_says(call)} calls a "
+            "method: AttributeError",
+            f"return it from a method: def {name}(self)",
+        )
+    elif _lacks(cls, name):
+        yield RefusedRun(
+            call.module,
+            call.node,
+            f"{_says(call)} is given no data, and {cls.node.name} has no {name}: "
+            "MisconfigurationException",
+            f"give it a loader or a data module, or write {name}",
+        )
+
+
+def _lacks(cls: ClassInfo, name: str) -> bool:
+    """Tell whether a module surely has no method of its own for a hook."""
+    if any(name in owner.namespace for owner in cls.mro()) or has_strange_bases(cls):
+        return False
+    assigned = re.compile(rf"\.{name}\s*(?::[^=\n]*)?=(?!=)|['\"]{name}['\"]")
+    return not cls.module.project.mentioning(assigned, name)
+
+
+def _loader_of(cls: ClassInfo, name: str) -> ast.Call | None:
+    """Return the loader that a module keeps under the name of the method that is to return it."""
+    if cls.lookup(name) is not None:
+        return None
+    for owner in cls.mro():
+        for method in owner.methods.values():
+            for node in own_nodes(method):
+                if (
+                    isinstance(node, ast.Assign)
+                    and len(node.targets) == 1
+                    and ast.unparse(node.targets[0]) == f"self.{name}"
+                    and isinstance(node.value, ast.Call)
+                    and (owner.module.qualified(node.value.func) or "").endswith(".DataLoader")
+                ):
+                    return node.value
+    return None
+
+
+# How it optimizes --------------------------------------------------------------------------------
+
+
+def is_manual(cls: ClassInfo) -> bool:
+    """Tell whether a module surely steps its optimizers itself."""
+    for owner in cls.mro():
+        prop = owner.methods.get("automatic_optimization")
+        if prop is not None:
+            returned = [n.value for n in own_nodes(prop) if isinstance(n, ast.Return)]
+            return [_is_false(value) for value in returned] == [True]
+    said: list[tuple[ClassInfo, ast.Assign]] = []
+    for owner in cls.mro():
+        if "automatic_optimization" in owner.namespace:
+            return False
+        for method in owner.methods.values():
+            for node in own_nodes(method):
+                if isinstance(node, ast.Assign) and _says_optimization(node):
+                    said.append((owner, node))
+    if len(said) != 1:
+        return False
+    owner, node = said[0]
+    function = owner.module.enclosing_function(node)
+    plain = not any(isinstance(above, _BRANCHES) for above in owner.module.ancestors(node))
+    return function is not None and function.name == "__init__" and plain and _is_false(node.value)
+
+
+def _says_optimization(node: ast.Assign) -> bool:
+    return any(
+        isinstance(target, ast.Attribute) and target.attr == "automatic_optimization"
+        for target in node.targets
+    )
+
+
+def _is_false(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is False
+
+
+def _by_hand(call: TrainerCall, trainer: ast.Call, cls: ClassInfo) -> Iterator[RefusedRun]:
+    """Yield what a Trainer is to do for a module that steps its optimizers itself."""
+    module, name = call.module, cls.node.name
+    given = {keyword.arg: keyword.value for keyword in trainer.keywords if keyword.arg}
+    for argument, help_ in (
+        ("gradient_clip_val", "leave it out, and call self.clip_gradients(...) in training_step"),
+        ("accumulate_grad_batches", "leave it out, and step every n-th batch in training_step"),
+    ):
+        value = value_of(module, given.get(argument))
+        if value is UNKNOWN or not isinstance(value, (int, float)):
+            continue
+        if value > 0 if argument == "gradient_clip_val" else value != 1:
+            yield RefusedRun(
+                module,
+                given[argument],
+                f"Trainer({argument}={ast.unparse(given[argument])}) is not for {name}, which "
+                "steps its optimizers itself: MisconfigurationException of fit",
+                help_,
+            )
+    callbacks = callbacks_of(trainer)
+    for one in given_callbacks(module, trainer, callbacks) if callbacks is not None else ():
+        if _SCHEDULER in one.kind.names and one.kind.cls is None:
+            yield RefusedRun(
+                module,
+                one.node,
+                f"{_SCHEDULER} is not for {name}, which steps its optimizers itself: "
+                "RuntimeError of fit",
+                "leave it out, and step every n-th batch in training_step",
+            )
