@@ -769,11 +769,17 @@ def test_a_metric_object_is_fed_by_the_names_of_today(tmp_path: Path, metric: st
         "self.own(predictions=said, references=meant)",
         "stage(predictions=said, references=meant)",
         "self.wer(preds=said, target=meant)",
-        "self.both(predictions=said, preds=meant)",
     ],
 )
 def test_what_is_no_metric_or_fed_rightly_keeps_its_keywords(tmp_path: Path, call: str) -> None:
     assert found(tmp_path, FEEDS.format(call=call)).diagnostics == []
+
+
+def test_a_keyword_of_two_that_mean_one_is_dropped_by_a_person(tmp_path: Path) -> None:
+    text = FEEDS.format(call="self.both(predictions=said, preds=meant)")
+    (finding,) = found(tmp_path, text).diagnostics
+    assert finding.code == "LM304"
+    assert finding.fix is None
 
 
 def test_an_object_that_took_tokens_is_fed_strings_only_on_an_assumption(tmp_path: Path) -> None:
@@ -838,6 +844,25 @@ def test_a_call_that_does_not_say_what_it_seems_is_found_once(
     (finding,) = found(tmp_path, text).diagnostics
     assert finding.code == code
     assert message in finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "consequence"),
+    [
+        # torchmetrics 1.9.0 refuses a mode called max with the first batch.
+        (
+            "from torchmetrics.audio import PermutationInvariantTraining as PIT\n"
+            "m = PIT(f, 'max')\n",
+            "crash",
+        ),
+        ("from torchmetrics.regression import R2Score\nm = R2Score(2)\n", "wrong-number"),
+    ],
+)
+def test_what_raises_is_told_from_what_is_read_otherwise(
+    tmp_path: Path, text: str, consequence: str
+) -> None:
+    (finding,) = found(tmp_path, text).diagnostics
+    assert finding.consequence.value == consequence
 
 
 @pytest.mark.parametrize(
