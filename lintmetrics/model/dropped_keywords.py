@@ -35,7 +35,10 @@ class DroppedKeyword:
 
 
 def dropped_keywords(module: Module) -> Iterator[DroppedKeyword]:
-    """Yield the keywords of a file that a collection of known metrics drops."""
+    """Yield the keywords of a file that a collection of known metrics drops.
+
+    Those that only have another name today are no matter of it.
+    """
     for call in module.calls:
         if not call.keywords or any(keyword.arg is None for keyword in call.keywords):
             continue
@@ -50,7 +53,7 @@ def dropped_keywords(module: Module) -> Iterator[DroppedKeyword]:
             continue
         known = _known(made)
         for keyword in call.keywords if known else ():
-            if keyword.arg not in known:
+            if keyword.arg not in known and keyword.arg not in facts.old_update_arguments():
                 yield DroppedKeyword(module, keyword, tuple(sorted(known)))
 
 
