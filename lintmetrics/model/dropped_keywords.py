@@ -53,8 +53,15 @@ def dropped_keywords(module: Module) -> Iterator[DroppedKeyword]:
             continue
         known = _known(made)
         for keyword in call.keywords if known else ():
-            if keyword.arg not in known and keyword.arg not in facts.old_update_arguments():
+            if keyword.arg not in known and not _is_renamed(made, keyword, call):
                 yield DroppedKeyword(module, keyword, tuple(sorted(known)))
+
+
+def _is_renamed(made: MadeMetric, keyword: ast.keyword, call: ast.Call) -> bool:
+    """Tell whether a keyword has another name today, which the call does not give besides."""
+    rows = (facts.update_argument(member.short, keyword.arg or "") for member in members_of(made))
+    given = {other.arg for other in call.keywords}
+    return any(row is not None and row.new not in given for row in rows)
 
 
 def _known(made: MadeMetric) -> set[str]:
