@@ -247,10 +247,21 @@ KNOWN: dict[str, tuple[str, str, dict[str, str]]] = {
     ),
     "logged by a function": (
         RUN,
-        MODEL + METHOD + "finish(self)\n",
+        MODEL.replace("import torch\n", "import torch\nfrom far import finish\n")
+        + METHOD
+        + "finish(self)\n",
         {"far.py": 'def finish(model):\n    model.log("reward", 1.0)\n'},
     ),
-    "written somewhere": (RUN, MODEL, {"names.py": 'KEYS = ["reward"]\n'}),
+    "written somewhere": (
+        RUN.replace("from model", "from names import KEYS\nfrom model"),
+        MODEL,
+        {"names.py": 'KEYS = ["reward"]\n'},
+    ),
+    "written somewhere that is loaded by its name": (
+        "import importlib\n" + RUN,
+        MODEL,
+        {"names.py": 'KEYS = ["reward"]\n'},
+    ),
     "what Lightning watches itself": (RUN.replace('"reward"', '"lr-SGD"'), MODEL, {}),
     "a module that logs nothing": (
         RUN,
@@ -289,3 +300,60 @@ def test_a_key_that_something_may_log_is_quiet(
     run: str, model: str, more: dict[str, str], tmp_path: Path
 ) -> None:
     assert watched(tmp_path, run, model, more) == []
+
+
+SCRIPT = """\
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+
+class Net(pl.LightningModule):
+    def validation_step(self, batch, batch_idx):
+        self.log("{logged}", self.net(batch).mean())
+
+
+best = ModelCheckpoint(monitor="val_loss", filename="{{epoch}}-{{val_loss:.2f}}")
+"""
+
+
+def test_scripts_of_one_folder_that_import_nothing_of_each_other_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    projects.written(
+        tmp_path,
+        {"one.py": SCRIPT.format(logged="val_loss"), "two.py": SCRIPT.format(logged="val/loss")},
+    )
+    report = projects.check(tmp_path, "LM401", "LM404")
+    assert [(Path(d.path).name, d.code) for d in report.diagnostics] == [
+        ("two.py", "LM401"),
+        ("two.py", "LM404"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["import one\n", "from one import Net as First\n", "import hydra\n", "from . import one\n"],
+)
+def test_scripts_that_may_work_together_are_one_program(link: str, tmp_path: Path) -> None:
+    projects.written(
+        tmp_path,
+        {
+            "one.py": SCRIPT.format(logged="val_loss"),
+            "two.py": link + SCRIPT.format(logged="val/loss"),
+        },
+    )
+    assert projects.check(tmp_path, "LM401", "LM404").diagnostics == []
+
+
+def test_what_a_third_file_brings_together_is_one_program(tmp_path: Path) -> None:
+    callback = (
+        "import pytorch_lightning as pl\n\n\nclass Late(pl.Callback):\n"
+        "    def on_train_epoch_end(self, trainer, pl_module):\n"
+        '        pl_module.log("val_loss", 1.0)\n'
+    )
+    files = {"one.py": SCRIPT.format(logged="val/loss"), "late.py": callback}
+    projects.written(tmp_path / "apart", files)
+    assert len(projects.check(tmp_path / "apart", "LM401").diagnostics) == 1
+    files["main.py"] = "from late import Late\nfrom one import Net, best\n"
+    projects.written(tmp_path / "together", files)
+    assert projects.check(tmp_path / "together", "LM401").diagnostics == []

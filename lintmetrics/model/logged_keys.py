@@ -13,9 +13,10 @@ from lintmetrics.kept_answers import kept
 from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.put_style import is_put
 from lintmetrics.model.tensors import bindings
+from lintmetrics.model.watched_runs import ALL_RUNS, Runs
 
 if TYPE_CHECKING:
-    from lintmetrics.project import ClassInfo, Module, Project
+    from lintmetrics.project import Module, Project
 
 LOG = re.compile(r"\.(?:log|put)(?:_dict)?\(")
 # Objects with a `log` of their own that tells Lightning nothing.
@@ -69,20 +70,15 @@ def pattern_of(template: str) -> re.Pattern[str]:
 
 
 @kept
-def logged_keys(project: Project, besides: frozenset[ClassInfo] = frozenset()) -> LoggedKeys:
-    """Return every key that a project logs; worked out only where a key is in doubt.
-
-    Args:
-        project: whose.
-        besides: classes whose own log calls do not count.
-    """
+def logged_keys(project: Project, runs: Runs = ALL_RUNS) -> LoggedKeys:
+    """Return every key that trainings of a project log; worked out only where a key is in doubt."""
     keys: set[str] = set()
     is_open = False
     for module in project.mentioning(LOG):
         for call in module.calls:
-            if besides and module.enclosing_class(call) in besides:
-                continue
             for key in keys_of(module, call):
+                if not runs.has_part(module, call):
+                    break
                 if key is None or not key.strip("*"):
                     is_open = True
                 else:

@@ -25,12 +25,12 @@ from lintmetrics.model.logged_keys import (
 )
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import Form, numbers, options
-from lintmetrics.model.watched_runs import Runs, runs_of_module, runs_of_scope
+from lintmetrics.model.watched_runs import ALL_RUNS, Runs, runs_of_module, runs_of_scope
 from lintmetrics.project import External
 from lintmetrics.tree import subtree
 
 if TYPE_CHECKING:
-    from lintmetrics.project import ClassInfo, Module, Project
+    from lintmetrics.project import Module, Project
 
 _CALLBACK = re.compile(
     r"(?:pytorch_lightning|lightning\.pytorch|lightning)\.callbacks\.(?:\w+\.)*"
@@ -173,28 +173,26 @@ def runs_of(monitor: Monitor) -> Runs:
     module = monitor.module
     if isinstance(monitor.node, ast.Dict):
         cls = module.enclosing_class(monitor.node)
-        return Runs() if cls is None else runs_of_module(cls)
+        return ALL_RUNS if cls is None else runs_of_module(cls)
     return runs_of_scope(module, module.enclosing_function(monitor.node))
 
 
 def known_keys(monitor: Monitor) -> LoggedKeys:
     """Return the keys that are logged where a key is watched."""
-    return logged_keys(monitor.module.project, runs_of(monitor).strangers)
+    return logged_keys(monitor.module.project, runs_of(monitor))
 
 
 def is_spelled(monitor: Monitor) -> bool:
     """Tell whether a key is written but where it is watched.
 
-    What modules that take no part in the training write does not count. A test of the texts
+    What takes no part in the training does not count. A test of the texts
     first: most keys that are watched are logged by the same name.
     """
-    return _spelling(monitor.module.project, monitor.key, runs_of(monitor).strangers)[0]
+    return _spelling(monitor.module.project, monitor.key, runs_of(monitor))[0]
 
 
 @kept
-def _spelling(
-    project: Project, key: str, strangers: frozenset[ClassInfo]
-) -> tuple[bool, frozenset[str]]:
+def _spelling(project: Project, key: str, runs: Runs) -> tuple[bool, frozenset[str]]:
     """Return whether a key is written but where it is watched, and the hooks that return it.
 
     There are no such hooks where anything else writes it. Many may watch one key: the texts of the
@@ -208,7 +206,7 @@ def _spelling(
             if not spelled or _is_watched(module, node):
                 continue
             assert isinstance(node, ast.Constant)
-            if strangers and module.enclosing_class(node) in strangers:
+            if not runs.has_part(module, node):
                 continue
             hook = _hook_that_returns(module, node)
             if not hook:
@@ -223,7 +221,7 @@ def returned_by(monitor: Monitor) -> str:
     Empty where the key may be logged, or is written anywhere else.
     """
     project = monitor.module.project
-    _, found = _spelling(project, monitor.key, runs_of(monitor).strangers)
+    _, found = _spelling(project, monitor.key, runs_of(monitor))
     if not found or project.mentioning(_HANDED_ON) or _has_strange_callbacks(project):
         return ""
     logged = known_keys(monitor)
@@ -319,7 +317,9 @@ _Calls = list[tuple[LogCall, LogContext]]
 
 def _calls_of(monitor: Monitor, key: str) -> _Calls:
     """Return the calls that log a key which is spelled, with the ways that lead to them."""
-    return _calls_in_project(monitor.module.project, key)
+    runs = runs_of(monitor)
+    every = _calls_in_project(monitor.module.project, key)
+    return [found for found in every if runs.has_part(found[0].module, found[0].node)]
 
 
 @kept
@@ -404,9 +404,10 @@ def _is_logged_elsewhere(
 ) -> bool:
     """Tell whether a key may be logged by a call besides those that are known."""
     nodes = {call.node for call, _ in known}
+    runs = runs_of(monitor)
     for module in monitor.module.project.mentioning(LOG):
         for call in module.calls:
-            if call in nodes:
+            if call in nodes or not runs.has_part(module, call):
                 continue
             for key in keys_of(module, call):
                 if key is None or key in keys:

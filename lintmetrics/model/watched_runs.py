@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lintmetrics.kept_answers import kept
 from lintmetrics.model.lightning_objects import ROOT, has_strange_bases
+from lintmetrics.model.sight import files_in_sight
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.trainer_calls import TrainerCall, trainer_calls
 from lintmetrics.project import ClassInfo, External, FunctionInfo
@@ -27,84 +28,119 @@ _DEPTH = 4
 _ADDS = ("append", "extend", "insert", "update")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """The trainings that watch a key.
 
     Args:
-        classes: the modules that are trained, with their bases and subclasses; empty where that
+        family: the modules that are trained, with their bases and subclasses; empty where that
             is not known.
-        strangers: the modules of the project that take no part.
+        names: what these and the code around the training read; a module that is named there may
+            be part of one that trains.
+        files: the paths of the files that may run with them; ``None`` for all of the project.
         is_seen: whether whatever they log is logged by a call that can be read.
     """
 
-    classes: frozenset[ClassInfo] = frozenset()
-    strangers: frozenset[ClassInfo] = frozenset()
+    family: frozenset[ClassInfo] = frozenset()
+    names: frozenset[str] = frozenset()
+    files: frozenset[str] | None = None
     is_seen: bool = False
 
+    def has_part(self, module: Module, node: ast.AST) -> bool:
+        """Tell whether code may run in them; that of a module that is not trained does not."""
+        if self.files is not None and module.path not in self.files:
+            return False
+        if not self.family:
+            return True
+        cls = module.enclosing_class(node)
+        if cls is None or not cls.is_kind("LightningModule"):
+            return True
+        if cls in self.family or cls.node.name in self.names:
+            return True
+        return not _names_of(cls).isdisjoint(one.node.name for one in self.family)
 
+
+ALL_RUNS = Runs()
+
+
+@kept
 def runs_of_module(cls: ClassInfo) -> Runs:
     """Return the trainings of a module, for what it watches itself."""
+    project, files = cls.module.project, files_in_sight(cls.module)
     if cls.lookup("training_step") is None:
-        return Runs()
-    return _runs(cls.module.project, frozenset((cls,)), _names_around(cls.module, None))
+        return _any_of(project, files, False)
+    return _runs(project, frozenset((cls,)), _names_around(cls.module, None), files)
 
 
+@kept
 def runs_of_scope(module: Module, function: FunctionNode | None) -> Runs:
     """Return the trainings that a function starts, or the file itself, for the callbacks it makes.
 
     Where it starts none, those of the project, if all of these are known.
     """
     project = module.project
-    own = [
+    is_whole = any(cls.is_kind("LightningModule") for cls in module.classes)
+    files = files_in_sight(module, is_whole)
+    every = [
         call
         for call in trainer_calls(project)
-        if call.module is module
-        and call.kind == "fit"
+        if call.kind == "fit"
         and call.is_of_trainer
-        and module.enclosing_function(call.node) is function
+        and (files is None or call.module.path in files)
     ]
-    if own:
-        return _of_calls(project, own, _names_around(module, function))
-    every = [call for call in trainer_calls(project) if call.kind == "fit" and call.is_of_trainer]
-    found = _of_calls(project, every, frozenset())
-    # Which of them watches is not known: any module of the project may take part.
-    return Runs(is_seen=found.is_seen and not found.strangers)
-
-
-def _of_calls(project: Project, calls: list[TrainerCall], names: frozenset[str]) -> Runs:
+    own = [
+        call
+        for call in every
+        if call.module is module and module.enclosing_function(call.node) is function
+    ]
+    calls = own or every
     if not calls or not all(call.classes for call in calls):
-        return Runs()
+        return _any_of(project, files, False)
     classes = frozenset(cls for call in calls for cls in call.classes)
-    found = _runs(project, classes, names)
+    found = _runs(project, classes, _names_around(module, function), files)
     is_seen = found.is_seen and all(_has_known_callbacks(call) for call in calls)
-    return Runs(found.classes, found.strangers, is_seen)
+    if not own:
+        # Of several functions that train, it is not known which is given the callback.
+        return _any_of(project, files, is_seen)
+    return Runs(found.family, found.names, files, is_seen)
 
 
 @kept
-def _runs(project: Project, trained: frozenset[ClassInfo], names: frozenset[str]) -> Runs:
+def _any_of(project: Project, files: frozenset[str] | None, is_seen: bool) -> Runs:
+    """Return the trainings of whatever module, in some files."""
+    return Runs(files=files, is_seen=is_seen)
+
+
+@kept
+def _runs(
+    project: Project,
+    trained: frozenset[ClassInfo],
+    names: frozenset[str],
+    files: frozenset[str] | None,
+) -> Runs:
     family = {one for cls in trained for one in (*cls.mro(), *cls.subclasses)}
-    mentioned = names | {
-        name for one in family for node in subtree(one.node) if (name := _spelled(node))
-    }
-    modules = {
-        cls
-        for module in project.mentioning(re.compile(r"\bclass\b"), "class")
-        for cls in module.classes
-        if cls.is_kind("LightningModule")
-    }
-    strangers = {cls for cls in modules - family if cls.name.rpartition(".")[2] not in mentioned}
+    read = frozenset(name for one in family for name in _names_of(one))
     is_seen = (
         all(cls.is_kind("LightningModule") for cls in trained)
         and not any(has_strange_bases(cls) or _hands_itself_out(cls) for cls in family)
-        and not _any_logs_otherwise(project)
+        and not _any_logs_otherwise(project, files)
     )
-    return Runs(frozenset(family), frozenset(strangers), is_seen)
+    return Runs(frozenset(family), names | read, files, is_seen)
 
 
 @kept
-def _any_logs_otherwise(project: Project) -> bool:
-    return any(_logs_otherwise(module) for module in project.mentioning(_BY_OTHER_WAYS))
+def _names_of(cls: ClassInfo) -> frozenset[str]:
+    """Return the names that a class reads."""
+    return frozenset(name for node in subtree(cls.node) if (name := _spelled(node)))
+
+
+@kept
+def _any_logs_otherwise(project: Project, files: frozenset[str] | None) -> bool:
+    return any(
+        _logs_otherwise(module)
+        for module in project.mentioning(_BY_OTHER_WAYS)
+        if files is None or module.path in files
+    )
 
 
 def _names_around(module: Module, function: FunctionNode | None) -> frozenset[str]:
