@@ -322,3 +322,86 @@ def test_a_step_output_gets_one_name_though_two_fixes_ask_for_it(tmp_path: Path)
     assert 'self.log("val_loss", output["loss_of_batch"])' in after
     assert "self.validation_step_outputs.append(output)" in after
     assert codes(check(tmp_path)) == []
+
+
+STRATEGY = """\
+import pytorch_lightning as pl
+
+def build(gpus, spread):
+    strategy = None
+    if gpus > 1:
+        strategy = pl.strategies.DDPStrategy()
+    return pl.Trainer(devices=gpus, strategy=strategy)
+"""
+
+
+def test_a_value_that_a_name_may_still_have_reaches_the_trainer(tmp_path: Path) -> None:
+    ((code, line, message),) = _found(tmp_path, STRATEGY, "LM502")
+    assert (code, line) == ("LM502", 4)
+    assert message == "Trainer(strategy=None) raises since Lightning 2.0"
+    (found,) = check(tmp_path, "LM502").diagnostics
+    assert found.blocked == (
+        "Trainer is given it as strategy at line 7; change it here: strategy=None was the "
+        'default, and it is "auto" now'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'strategy = "ddp" if gpus > 1 else None\n',
+        'accelerator = "ddp"\n    strategy = "auto"\n',
+        "if spread:\n        strategy = None\n    else:\n        strategy = make(gpus)\n",
+        "strategy = None\n    for one in spread:\n        strategy = one\n",
+        "strategy = None\n    if spread:\n        raise ValueError\n",
+    ],
+)
+def test_one_of_several_values_is_found(text: str, tmp_path: Path) -> None:
+    given = "accelerator=accelerator, " if "accelerator" in text else ""
+    whole = (
+        "import pytorch_lightning as pl\n\ndef build(gpus, spread):\n"
+        f"    {text}    return pl.Trainer({given}strategy=strategy)\n"
+    )
+    assert len(_found(tmp_path, whole, "LM502")) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'strategy = None\n    strategy = "auto"\n',
+        'strategy = None\n    if spread:\n        strategy = "ddp"\n    else:\n'
+        '        strategy = "auto"\n',
+        'strategy = None\n    if spread:\n        strategy = "ddp"\n    else:\n        return\n',
+        'strategy = None\n    if strategy is None:\n        strategy = make(spread)\n',
+        "strategy = make(None)\n",
+        "for strategy in (None, spread):\n        pass\n",
+        "strategy = None\n    del strategy\n",
+        'strategy = None\n    with spread:\n        strategy = "auto"\n',
+        'strategy = None\n    strategy = strategy or "auto"\n',
+        'strategy = None\n    strategy, other = make(spread)\n',
+        'if spread:\n        strategy = None\n        return strategy\n    strategy = "auto"\n',
+    ],
+)  # fmt: skip
+def test_a_value_that_never_arrives_is_no_finding(text: str, tmp_path: Path) -> None:
+    whole = (
+        "import pytorch_lightning as pl\n\ndef build(gpus, spread):\n"
+        f"    {text}    return pl.Trainer(strategy=strategy)\n"
+    )
+    assert _found(tmp_path, whole, "LM502") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def build(strategy=None):\n    return pl.Trainer(strategy=strategy)\n",
+        "def build(n):\n    strategy = None\n    if n:\n        strategy = 'ddp'\n"
+        "    if strategy is not None:\n        return pl.Trainer(strategy=strategy)\n"
+        "    return pl.Trainer()\n",
+        "def build(n):\n    strategy = None\n    if n:\n        strategy = 'ddp'\n"
+        "    return pl.Trainer(strategy=strategy) if strategy else pl.Trainer()\n",
+        "strategy = None\n\ndef build():\n    return pl.Trainer(strategy=strategy)\n",
+        "def build(n):\n    precision = 16\n    return pl.Trainer(precision=precision)\n",
+    ],
+)
+def test_what_others_may_give_is_no_finding(text: str, tmp_path: Path) -> None:
+    assert _found(tmp_path, f"import pytorch_lightning as pl\n\n{text}", "LM502") == []

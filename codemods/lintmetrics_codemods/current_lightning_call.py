@@ -60,6 +60,10 @@ class CurrentLightningCall(Codemod):
         if not isinstance(argument, OldArgument):
             return Blocked(finding.help)
         if argument.blocked:
+            today = _DEFAULTS.get(argument.change.member, "")
+            if today and "was the default" in argument.change.note:
+                today = f", and it is {today} now"
+                return Blocked(f"{argument.blocked}: {argument.change.note}{today}")
             return Blocked(f"{argument.blocked}: {argument.change.note}")
         if argument.change.codemod == "manual":
             return Blocked(argument.change.note)

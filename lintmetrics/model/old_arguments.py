@@ -17,6 +17,7 @@ from lintmetrics.model.lightning_objects import (
     kind_of_class,
 )
 from lintmetrics.model.lightning_versions import consequence
+from lintmetrics.model.reaching_values import reaching_values
 from lintmetrics.project import ClassInfo, FunctionInfo, Module
 from lintmetrics.rule import Consequence
 from lintmetrics.tree import own_nodes, subtree
@@ -115,12 +116,29 @@ def _given(module: Module, call: ast.Call, owner: str) -> Iterator[OldArgument]:
     for keyword in call.keywords:
         if keyword.arg is not None:
             yield from _one(module, call, owner, keyword, keyword.arg, keyword.value, "")
+            yield from _held(module, call, owner, keyword.arg, keyword.value)
             continue
         for node, name, value in _unpacked(module, keyword.value):
             blocked = (
                 f"{name} reaches {owner} through the dict at line {node.lineno}; change the dict"
             )
             yield from _one(module, call, owner, node, name, value, blocked)
+
+
+def _held(
+    module: Module, call: ast.Call, owner: str, name: str, value: ast.expr
+) -> Iterator[OldArgument]:
+    """Yield the values with which a call raises, where the name that it gives may have them."""
+    if not isinstance(value, ast.Name) or not facts.lightning_arguments(owner, name):
+        return
+    if change_of(module, owner, name, value) or is_left_alone(module, call, name):
+        return
+    for made in reaching_values(module, value):
+        if isinstance(made, (ast.Constant, ast.IfExp)):
+            blocked = f"{owner} is given it as {value.id} at line {call.lineno}; change it here"
+            for found in _one(module, call, owner, made, name, made, blocked):
+                if found.consequence is Consequence.CRASH:
+                    yield found
 
 
 def _one(
