@@ -46,7 +46,7 @@ def refused_runs(module: Module) -> Iterator[RefusedRun]:
     if "rainer" not in module.source.code:
         return
     for call in trainer_calls(module.project):
-        if call.module is not module or not _is_of_lightning(call):
+        if call.module is not module or not is_of_lightning(call):
             continue
         if is_expected(module, call.node):
             continue
@@ -60,7 +60,7 @@ def refused_runs(module: Module) -> Iterator[RefusedRun]:
             yield from _by_hand(call, call.trainer, cls)
 
 
-def _is_of_lightning(call: TrainerCall) -> bool:
+def is_of_lightning(call: TrainerCall) -> bool:
     """Tell whether Lightning's own Trainer is called."""
     if call.trainer is not None:
         return True
