@@ -485,3 +485,22 @@ def test_a_module_is_loaded_by_its_class(tmp_path: Path) -> None:
     (found,) = projects.check(tmp_path, "LM503").diagnostics
     assert found.start.line == 15
     assert "called on an object: TypeError" in found.message
+
+
+def test_methods_of_a_trainer_that_its_arguments_made_are_found(tmp_path: Path) -> None:
+    text = """
+    from pytorch_lightning import Trainer
+
+    def main(args, model):
+        trainer = Trainer.from_argparse_args(args)
+        if args.find:
+            print(trainer.lr_find(model).suggestion())
+        optimizers, _, _ = trainer.init_optimizers(model)
+        return optimizers, trainer.lr_find, trainer.fit(model)
+    """
+    projects.written(tmp_path, {"train.py": text})
+    report = projects.check(tmp_path, "LM503")
+    assert [one.message.partition(" ")[0] for one in report.diagnostics] == [
+        "Trainer.lr_find()",
+        "Trainer.init_optimizers()",
+    ]
