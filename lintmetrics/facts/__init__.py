@@ -952,3 +952,9 @@ def callback_states() -> dict[str, tuple[str, ...]]:
 def callback_states_since() -> str:
     """Return the release from which on a Trainer refuses two callbacks of one key."""
     return rows("callback_states")[0]["since"]
+
+
+@cache
+def optimizer_keys(kind: str) -> frozenset[str]:
+    """Return the keys that Lightning reads in the dict of an ``optimizer`` or ``scheduler``."""
+    return frozenset(row["key"] for row in rows("optimizer_keys") if row["dict"] == kind)
