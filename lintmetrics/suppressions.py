@@ -94,6 +94,8 @@ class Suppressions:
         """
         from lintmetrics import packs
 
+        if not self._comments:
+            return []
         rules = packs.rules().values()
         known = {rule.code for rule in rules} | {rule.name for rule in rules}
         active = set(active) | {rule.name for rule in rules if rule.code in active}

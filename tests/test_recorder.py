@@ -12,13 +12,16 @@ import textwrap
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from forks import trained
 
 from lintmetrics.errors import LintmetricsError
-from lintmetrics.verify import references
 from lintmetrics.verify.record import RECORDER, Moment, Point, Record, environment, read
+
+if TYPE_CHECKING:
+    from lintmetrics.verify.warm import WarmPythons
 
 OLD = ("1.0.8", "1.2.10", "1.4.9", "1.5.10", "1.6.5", "1.8.6", "1.9.5")
 
@@ -118,14 +121,11 @@ def start(
     folder: Path,
     *command: str,
     record: str | None = "record",
-    lightning: str | None = None,
     capture: str | None = None,
     **more: str,
 ) -> subprocess.Popen[str]:
     found = {k: v for k, v in os.environ.items() if not k.startswith("LINTMETRICS_")}
     path = [found.get("PYTHONPATH", "")]
-    if lightning is not None:
-        path.insert(0, os.fspath(references.overlay(references.reference(lightning))))
     if record is not None:
         found.update(environment(folder / record, capture))
         path.insert(0, os.fspath(RECORDER))
@@ -299,10 +299,10 @@ def test_raw_steps_hold_what_an_oracle_needs(today: Record) -> None:
 @pytest.mark.training
 @pytest.mark.parametrize("version", OLD)
 def test_old_lightning_is_recorded_like_todays(
-    version: str, program: Path, tmp_path: Path, today: Record
+    version: str, program: Path, tmp_path: Path, today: Record, forking: WarmPythons
 ) -> None:
     training()
-    run(tmp_path, program.name, lightning=version, capture="net")
+    trained(forking, tmp_path, program.name, version, capture="net")
     record = read(tmp_path / "record")[0]
     assert record.environment["errors"] == ()
     assert record.environment["pytorch_lightning"].startswith(version)

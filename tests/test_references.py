@@ -14,14 +14,19 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from forks import trained
 
 pytest.importorskip("platformdirs", reason="the overlays' cache needs the verify extra")
 
 from lintmetrics.errors import LintmetricsError
 from lintmetrics.verify import references
 from lintmetrics.verify.references import Reference
+
+if TYPE_CHECKING:
+    from lintmetrics.verify.warm import WarmPythons
 
 NAMES = [reference.name for reference in references.listing()]
 
@@ -343,27 +348,17 @@ print(json.dumps([pl.__version__, numbers]))
 
 @pytest.mark.training
 @pytest.mark.parametrize("name", NAMES)
-def test_every_reference_trains_here(name: str, tmp_path: Path) -> None:
+def test_every_reference_trains_here(name: str, tmp_path: Path, forking: WarmPythons) -> None:
     for needed in ("torch", "lightning"):
         pytest.importorskip(needed, reason="training needs the verify extra")
-    reference = references.reference(name)
     try:
-        folder = references.overlay(reference)
+        references.overlay(references.reference(name))
     except LintmetricsError as error:
         if "cannot be reached" in str(error):
             pytest.skip(str(error))
         raise
     (tmp_path / "train.py").write_text(PROGRAM)
-    ended = subprocess.run(
-        [sys.executable, "train.py"],
-        cwd=tmp_path,
-        env={**os.environ, **references.environment(folder, reference)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stderr
-    version, numbers = json.loads(ended.stdout.splitlines()[-1])
+    version, numbers = json.loads(trained(forking, tmp_path, "train.py", name)[-1])
     assert version.removesuffix(".post0") == name
     # Batches of 0 1, 2 3 and 4: the mean of their means. Last batch of training: 2, 3.
     assert numbers["val"] == pytest.approx(7 / 3)

@@ -131,7 +131,9 @@ def test_output_is_the_same_for_any_number_of_workers(all_bad: Path) -> None:
 
 
 def test_output_is_the_same_for_any_hash_seed(all_bad: Path) -> None:
-    outputs = {_run(all_bad, "fix", "--isolated", "--unsafe-fixes", seed=s) for s in "0123"}
+    fix = ("fix", "--isolated", "--unsafe-fixes")
+    # One worker is enough to tell, and takes less; with several it is the same output too.
+    outputs = {_run(all_bad, *fix, "-j1", seed=s) for s in "012"} | {_run(all_bad, *fix, seed="3")}
     assert len(outputs) == 1
 
 

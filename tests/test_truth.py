@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from forks import trained
 from projects import check
 
-from lintmetrics.verify import compare, references, truth
+from lintmetrics.verify import compare, truth
 from lintmetrics.verify.case import KeyClaim
 from lintmetrics.verify.compare import Claims
-from lintmetrics.verify.record import RECORDER, Moment, Point, Record, Weights, environment, read
+from lintmetrics.verify.record import RECORDER, Moment, Point, Record, Weights, read
 from lintmetrics.verify.second_opinion import second_opinions
 from lintmetrics.verify.truth import Settled, UnprovedError, asked, settle
 from lintmetrics.verify.verdict import KeyVerdict, Verdict
+
+if TYPE_CHECKING:
+    from lintmetrics.verify.warm import WarmPythons
 
 F1 = "torchmetrics.functional.f1_score"
 
@@ -592,28 +594,11 @@ if __name__ == "__main__":
 """
 
 
-def train(folder: Path, lightning: str | None, **more: str) -> str:
+def train(forking: WarmPythons, folder: Path, lightning: str | None, **more: str) -> list[str]:
     folder.mkdir(exist_ok=True)
     (folder / "train.py").write_text(PROGRAM)
-    found = {k: v for k, v in os.environ.items() if not k.startswith("LINTMETRICS_")}
-    found.update(environment(folder / "record"))
-    path = [os.fspath(RECORDER)]
-    if lightning is not None:
-        path.append(os.fspath(references.overlay(references.reference(lightning))))
-    path.append(os.environ.get("PYTHONPATH", ""))
-    found.update(PYTHONPATH=os.pathsep.join(p for p in path if p), OMP_NUM_THREADS="1", **more)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "train.py"],
-        cwd=folder,
-        env=found,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "lintmetrics: " not in done.stderr
-    return done.stdout
+    printed = trained(forking, folder, "train.py", lightning, **more)
+    return [line for line in printed if line.startswith(("seen ", "weights "))]
 
 
 def macro_f1(found: Sequence[int], true: Sequence[int]) -> float:
@@ -629,16 +614,16 @@ def macro_f1(found: Sequence[int], true: Sequence[int]) -> float:
 @pytest.mark.training
 @pytest.mark.parametrize("lightning", ["1.0.8", "1.4.9", "1.9.5", None])
 def test_the_truth_is_found_in_a_training_and_changes_nothing_in_it(
-    tmp_path: Path, lightning: str | None
+    tmp_path: Path, forking: WarmPythons, lightning: str | None
 ) -> None:
     for module in ("torch", "pytorch_lightning", "torchmetrics"):
         pytest.importorskip(module, reason="trainings need the verify extra")
     asks = [ask("LM101", "functional"), ask("LM102", "object")]
     asks += [ask("LM112", "mean"), ask("LM111", "by_hand")]
-    told = train(tmp_path / "a", lightning, **{truth.VARIABLE: json.dumps(asks)})
+    told = train(forking, tmp_path / "a", lightning, **{truth.VARIABLE: json.dumps(asks)})
     known = read(tmp_path / "a" / "record")[0]
     assert known.environment["errors"] == ()
-    (line,) = (line for line in told.splitlines() if line.startswith("seen "))
+    line, _ = told
     seen = json.loads(line.removeprefix("seen "))
     passes = [[step for step in seen if step[0] == steps] for steps in sorted({s[0] for s in seen})]
     expected: dict[str, list[float]] = {"functional": [], "mean": []}
@@ -653,8 +638,7 @@ def test_the_truth_is_found_in_a_training_and_changes_nothing_in_it(
         assert [t.stage for t in truths] == ["sanity", "validate", "validate"], key
         assert [t.value for t in truths] == pytest.approx(values, abs=2e-6), key
     if lightning in ("1.9.5", None):
-        plain = train(tmp_path / "b", lightning)
-        assert plain.splitlines()[-2:] == told.splitlines()[-2:]
+        assert train(forking, tmp_path / "b", lightning) == told
         other = read(tmp_path / "b" / "record")[0]
         assert other.points == known.points
         assert [w.sha256 for w in other.weights] == [w.sha256 for w in known.weights]

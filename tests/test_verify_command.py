@@ -9,11 +9,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from lintmetrics.cli import main
 from lintmetrics.verify import references
+
+if TYPE_CHECKING:
+    from lintmetrics.verify.warm import WarmPythons
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+"""Runs a command line in a folder."""
 
 HAS_LIGHTNING = all(importlib.util.find_spec(name) for name in ("lightning", "torchmetrics"))
 needs_lightning = pytest.mark.skipif(
@@ -72,6 +82,34 @@ def _run(
     )
 
 
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line as ``_run`` does, in this process."""
+
+    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("LINTMETRICS_CACHE_DIR", str(_cache(folder)))
+        capsys.readouterr()
+        code = main(arguments)
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def forked(here: Run, forking: WarmPythons, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command line in this process; what it trains is forked, not started."""
+    from lintmetrics.verify import own_code, training
+
+    monkeypatch.setattr(own_code, "train", partial(training.train, warm=forking))
+    for name, value in references.environment(None, None).items():
+        if not name.startswith("PL_TRAINER_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    return here
+
+
 def _cache(folder: Path) -> Path:
     return folder.parent / f"{folder.name}-cache"
 
@@ -104,8 +142,8 @@ TRAIN = ("--", sys.executable, "train.py")
 # What needs no training -------------------------------------------------------------------------
 
 
-def test_the_references_are_listed(tmp_path: Path) -> None:
-    done = _run(_project(tmp_path / "p"), "verify", "--list-references")
+def test_the_references_are_listed(tmp_path: Path, here: Run) -> None:
+    done = here(_project(tmp_path / "p"), "verify", "--list-references")
     assert done.returncode == 0, done.stderr
     for reference in references.listing():
         assert reference.name in done.stdout
@@ -132,27 +170,31 @@ def test_the_references_are_listed(tmp_path: Path) -> None:
         (["fix", "--apply", "--verify", "-", *TRAIN], "standard input cannot be trained"),
     ],
 )
-def test_what_cannot_be_asked_is_said(tmp_path: Path, arguments: list[str], told: str) -> None:
+def test_what_cannot_be_asked_is_said(
+    tmp_path: Path, here: Run, arguments: list[str], told: str
+) -> None:
     folder = _project(tmp_path / "p")
     before = _state(folder)
-    done = _run(folder, *arguments)
+    done = here(folder, *arguments)
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert _state(folder) == before
 
 
-def test_what_follows_two_dashes_are_paths_to_fix_that_does_not_train(tmp_path: Path) -> None:
+def test_what_follows_two_dashes_are_paths_to_fix_that_does_not_train(
+    tmp_path: Path, here: Run
+) -> None:
     folder = _project(tmp_path / "p")
     (folder / "-odd.py").write_text(PROGRAM, encoding="utf-8")
-    done = _run(folder, "fix", "--isolated", "--", "-odd.py")
+    done = here(folder, "fix", "--isolated", "--", "-odd.py")
     assert done.returncode == 1
     assert "+++ b/-odd.py" in done.stdout
 
 
-def test_a_fixer_with_nothing_to_do_leaves_nothing_to_verify(tmp_path: Path) -> None:
+def test_a_fixer_with_nothing_to_do_leaves_nothing_to_verify(tmp_path: Path, here: Run) -> None:
     folder = _project(tmp_path / "p", "print('hello')\n")
-    done = _run(folder, "verify", "--fix", *TRAIN)
+    done = here(folder, "verify", "--fix", *TRAIN)
     assert done.returncode == 0
     assert "nothing to verify" in done.stderr
 
@@ -160,17 +202,17 @@ def test_a_fixer_with_nothing_to_do_leaves_nothing_to_verify(tmp_path: Path) -> 
 # What trains ------------------------------------------------------------------------------------
 
 
-def test_a_program_without_lightning_is_told_apart(tmp_path: Path) -> None:
+def test_a_program_without_lightning_is_told_apart(tmp_path: Path, here: Run) -> None:
     folder = _project(tmp_path / "p", "print('no lightning here')\n")
-    done = _run(folder, "verify", "--before", ".", *TRAIN)
+    done = here(folder, "verify", "--before", ".", *TRAIN)
     assert done.returncode == 2
     assert "recorded nothing" in done.stdout
     assert "this runs code" in done.stderr
 
 
-def test_a_crash_is_a_verdict_with_the_last_line_of_the_error(tmp_path: Path) -> None:
+def test_a_crash_is_a_verdict_with_the_last_line_of_the_error(tmp_path: Path, here: Run) -> None:
     folder = _project(tmp_path / "p", "raise KeyError('lr')\n")
-    done = _run(folder, "verify", "--before", ".", "--output-format", "json", *TRAIN)
+    done = here(folder, "verify", "--before", ".", "--output-format", "json", *TRAIN)
     assert done.returncode == 2
     (proof,) = json.loads(done.stdout)["cases"]
     assert proof["verdict"] == "failed"
@@ -232,13 +274,13 @@ def test_fix_writes_what_is_proved(tmp_path: Path) -> None:
 
 @pytest.mark.training
 @needs_lightning
-def test_fix_writes_nothing_that_is_not_proved(tmp_path: Path) -> None:
+def test_fix_writes_nothing_that_is_not_proved(tmp_path: Path, forked: Run) -> None:
     # A program that reads its own source may break in a way that nobody foresees.
     start = "    pl.seed_everything(0)\n"
     picky = f'{start}    assert open(__file__).read().count("f1_score(") == 2\n'
     folder = _project(tmp_path / "p", PROGRAM.replace(start, picky))
     before = _state(folder)
-    done = _run(folder, "fix", "--apply", "--verify", "--isolated", *TRAIN)
+    done = forked(folder, "fix", "--apply", "--verify", "--isolated", *TRAIN)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "AssertionError" in done.stdout
     assert "nothing was written" in done.stderr
@@ -247,17 +289,17 @@ def test_fix_writes_nothing_that_is_not_proved(tmp_path: Path) -> None:
 
 @pytest.mark.training
 @needs_lightning
-def test_two_revisions_that_log_the_same_are_the_same(tmp_path: Path) -> None:
+def test_two_revisions_that_log_the_same_are_the_same(tmp_path: Path, forked: Run) -> None:
     folder = _project(tmp_path / "p")
     _git(folder, "init", "-q")
     _git(folder, "add", ".")
     _git(folder, "commit", "-qm", "one")
     (folder / "train.py").write_text(PROGRAM.replace('"val_loss"', '"loss/val"'), encoding="utf-8")
     before = _state(folder)
-    named = _run(folder, "verify", "--before", "HEAD", "--rename", "val_loss=loss/val", *TRAIN)
+    named = forked(folder, "verify", "--before", "HEAD", "--rename", "val_loss=loss/val", *TRAIN)
     assert named.returncode == 0, named.stdout + named.stderr
     assert "same" in named.stdout
-    unnamed = _run(folder, "verify", "--before", "HEAD", "--after", ".", *TRAIN)
+    unnamed = forked(folder, "verify", "--before", "HEAD", "--after", ".", *TRAIN)
     assert unnamed.returncode == 1
     assert "missing" in unnamed.stdout
     assert "new  loss/val" in unnamed.stdout
@@ -267,7 +309,9 @@ def test_two_revisions_that_log_the_same_are_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.training
 @needs_lightning
-def test_a_number_that_somebody_mended_by_hand_is_held_against_the_truth(tmp_path: Path) -> None:
+def test_a_number_that_somebody_mended_by_hand_is_held_against_the_truth(
+    tmp_path: Path, forked: Run
+) -> None:
     before = _project(tmp_path / "old")
     mended = PROGRAM.replace(
         "        self.net = nn.Linear(4, 3)\n",
@@ -284,22 +328,24 @@ def test_a_number_that_somebody_mended_by_hand_is_held_against_the_truth(tmp_pat
     ).replace('self.log("val_f1", f1)', 'self.log("val_f1", self.f1)')
     for average, code, told in (("macro", 0, "corrected"), ("micro", 1, "wrong  val_f1")):
         after = _project(tmp_path / average, mended.replace("{}", average))
-        done = _run(before, "verify", "--before", ".", "--after", str(after), *TRAIN)
+        done = forked(before, "verify", "--before", ".", "--after", str(after), *TRAIN)
         assert done.returncode == code, done.stdout + done.stderr
         assert told in done.stdout
 
 
 @pytest.mark.training
 @needs_lightning
-def test_a_program_without_a_seed_is_told_of_it_and_can_be_given_one(tmp_path: Path) -> None:
+def test_a_program_without_a_seed_is_told_of_it_and_can_be_given_one(
+    tmp_path: Path, forked: Run
+) -> None:
     unseeded = PROGRAM.replace("    pl.seed_everything(0)\n", "").replace(
         "max_epochs=2", "max_epochs=1"
     )
     folder = _project(tmp_path / "p", unseeded)
-    drawn = _run(folder, "verify", "--before", ".", "--after", ".", *TRAIN)
+    drawn = forked(folder, "verify", "--before", ".", "--after", ".", *TRAIN)
     assert drawn.returncode == 1, drawn.stdout + drawn.stderr
     assert "changed training" in drawn.stdout
     assert "try --seed 0" in drawn.stderr
-    seeded = _run(folder, "verify", "--before", ".", "--seed", "3", *TRAIN)
+    seeded = forked(folder, "verify", "--before", ".", "--seed", "3", *TRAIN)
     assert seeded.returncode == 0, seeded.stdout + seeded.stderr
     assert "try --seed" not in seeded.stderr

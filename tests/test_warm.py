@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,13 +41,18 @@ def warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmPython
     )
     monkeypatch.setenv("PYTHONPATH", os.fspath(modules))
     monkeypatch.setattr(training.end_all, "__defaults__", (0.5,))
-    monkeypatch.setattr("lintmetrics.verify.warm._BESIDES", ())
+    monkeypatch.setattr("lintmetrics.verify.warm._COMMON", ())
     with WarmPythons() as made:
         yield made
 
 
 def _train(
-    folder: Path, name: str, program: str, warm: WarmPythons | None, timeout: float = 60
+    folder: Path,
+    name: str,
+    program: str,
+    warm: WarmPythons | None,
+    timeout: float = 60,
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[Training, list[str]]:
     work = folder / name
     work.mkdir()
@@ -59,6 +64,7 @@ def _train(
         work,
         work / "record",
         name=name,
+        environment=variables,
         timeout=timeout,
         on_line=lines.append,
         warm=warm,
@@ -175,6 +181,52 @@ def test_other_variables_are_another_process(
     assert _imports(tmp_path) == 2
 
 
+def test_releases_share_what_all_of_them_import(
+    tmp_path: Path, warm: WarmPythons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lintmetrics.verify.warm._COMMON", ("common", "nowhere"))
+    counts = f"open({os.fspath(tmp_path / 'shared')!r}, 'a').write('.')\nHERE = __file__\n"
+    (tmp_path / "modules" / "common.py").write_text(counts)
+    releases = []
+    for name in ("old", "older", "bundled"):
+        release = tmp_path / name
+        release.mkdir()
+        (release / "pytorch_lightning.py").write_text(f"import common\nNAME = {name!r}\n")
+        releases.append(release)
+    (releases[-1] / "common.py").write_text(counts)
+    shown = "import common; print(pl.NAME, os.path.dirname(common.HERE), sys.path[2:4])\n"
+    before = os.environ["PYTHONPATH"]
+    found = []
+    for release in releases:
+        path = os.pathsep.join([os.fspath(release), before])
+        _, lines = _train(
+            tmp_path, f"of-{release.name}", shown, warm, variables={"PYTHONPATH": path}
+        )
+        found += lines
+    paths = [[os.fspath(release), before] for release in releases]
+    assert found == [
+        f"old {before} {paths[0]}",
+        f"older {before} {paths[1]}",
+        # What has its own is not given that of others.
+        f"bundled {releases[2]} {paths[2]}",
+    ]
+    assert (tmp_path / "shared").read_text() == ".."
+
+
+def test_what_is_drawn_without_a_seed_differs(tmp_path: Path, warm: WarmPythons) -> None:
+    pytest.importorskip("numpy")
+    with (tmp_path / "modules" / "pytorch_lightning.py").open("a") as file:
+        file.write("import random, numpy.random\n")
+    shown = "import random, numpy; print(random.random(), numpy.random.random())"
+    drawn = [_train(tmp_path, name, shown, warm)[1] for name in ("one", "two")]
+    first, second = (line.split() for lines in drawn for line in lines)
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+    seeded = {"LINTMETRICS_SEED": "3", "PYTHONHASHSEED": "3"}
+    again = [_train(tmp_path, name, shown, warm, variables=seeded)[1] for name in ("three", "four")]
+    assert again[0][0].split()[1] == again[1][0].split()[1]
+
+
 def test_what_cannot_be_imported_is_the_program_s_to_say(tmp_path: Path, warm: WarmPythons) -> None:
     (tmp_path / "modules" / "pytorch_lightning.py").write_text("import nowhere\n")
     done, _ = _train(tmp_path, "one", "", warm)
@@ -262,6 +314,7 @@ def test_a_signal_to_this_process_ends_all(
     from pathlib import Path
     from lintmetrics.verify import training, warm
     training.end_all.__defaults__ = (0.5,)
+    warm._COMMON = ()
     here = Path(sys.argv[1])
     with warm.WarmPythons() as forking:
         program = str(here / "program.py")

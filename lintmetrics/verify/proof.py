@@ -266,8 +266,9 @@ class _Trial:
             environment=environment,
             capture=self.case.capture if self.oracle is not None else None,
             timeout=self.case.timeout,
-            # Elsewhere imports touch a device, or the program starts itself again.
-            warm=self.warm if place == HOME else None,
+            # Imports of others may touch a device. Of several processes the first is forked; it
+            # starts the others.
+            warm=self.warm if place.accelerator == HOME.accelerator else None,
         )
 
 

@@ -237,12 +237,17 @@ def _overlay_path(reference: Reference, of: Interpreter) -> Path:
 def _sealed(folder: Path) -> dict[str, str]:
     """Return the hash of every file of an overlay but the compiled ones."""
     found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".pyc" or path.name == _MANIFEST or not path.is_file():
-            continue
-        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        found[path.relative_to(folder).as_posix()] = digest
-    return found
+    for root, _, names in os.walk(folder):
+        inside = os.path.relpath(root, folder).replace(os.path.sep, "/")
+        prefix = "" if inside == "." else f"{inside}/"
+        for name in names:
+            path = os.path.join(root, name)
+            if name.endswith(".pyc") or name == _MANIFEST or not os.path.isfile(path):
+                continue
+            with open(path, "rb") as file:
+                digest = hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+            found[prefix + name] = digest
+    return dict(sorted(found.items()))
 
 
 def complete(folder: Path) -> bool:

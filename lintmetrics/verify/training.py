@@ -370,13 +370,22 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+# What there is to import waits until somebody has to be ended, which is hardly ever.
+_WATCH = """\
+import os, sys
+if not sys.stdin.buffer.read():
+    code = "import sys; from lintmetrics.verify.training import end_all; end_all(sys.argv[1])"
+    os.execv(sys.executable, [sys.executable, "-c", code, sys.argv[1]])
+"""
+
+
 @contextlib.contextmanager
 def guarded(mark: str) -> Iterator[None]:
     """Have a process at hand that ends the training should this process be killed."""
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    code = "import sys; from lintmetrics.verify.training import guard; guard(sys.argv[1])"
+    command = [sys.executable, "-I", "-S", "-c", _WATCH, mark]
     with subprocess.Popen(
-        [sys.executable, "-c", code, mark],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -390,12 +399,6 @@ def guarded(mark: str) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 process.stdin.write(b"done")
                 process.stdin.close()
-
-
-def guard(mark: str) -> None:
-    """Wait until whoever started this ends; end the training if it did not say that it is done."""
-    if not sys.stdin.buffer.read():
-        end_all(mark)
 
 
 # Whose Python -----------------------------------------------------------------------------------
