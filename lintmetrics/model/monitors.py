@@ -478,3 +478,11 @@ def _is_body_of(call: LogCall, test: Condition) -> bool:
         return False
     around = set(test.module.ancestors(call.node))
     return any(statement in around for statement in branch.body)
+
+
+def is_of_validation(monitor: Monitor) -> bool:
+    """Tell whether validation alone logs a key, and nothing else may."""
+    found = _calls_of(monitor, monitor.key)
+    if not found or any(way.stage != "val" for _, way in found):
+        return False
+    return not _is_logged_elsewhere(monitor, {monitor.key}, found)
