@@ -303,6 +303,28 @@ QUIET = {
     "started elsewhere": module(TRACKER, "self.tracker.update(x, y)")
     + "\n\ndef start(thing):\n    thing.tracker.increment()\n",
     "handed on": module(TRACKER, "self.tracker.update(x, y)\nprint(self.tracker)"),
+    "started in a loop": module(
+        TRACKER,
+        "self.tracker.update(x, y)",
+        rest="""
+        def on_validation_epoch_start(self):
+            for part in self.modules():
+                if isinstance(part, MetricTracker):
+                    part.increment()
+        """,
+    ),
+    "started by its name": module(
+        TRACKER,
+        "self.tracker.update(x, y)",
+        rest="def start(self, name):\n    getattr(self, name).increment()",
+    ),
+    "a class that makes others": """
+        class Ours(Metric):
+            def __new__(cls, task):
+                return make(task)
+
+        MetricCollection([Ours("a"), Ours("b")])
+        """,
     "never used": module(TRACKER),
     "one direction for each": (
         "MetricTracker(MetricCollection([MeanSquaredError(), R2Score()]), maximize=[False, True])"

@@ -306,6 +306,16 @@ QUIET = {
             def begin(self):
                 super().__init__()
         """,
+    "begun by a class below": """
+        class Part(nn.Module):
+            def __init__(self):
+                self.mean = MeanMetric()
+
+        class Thing(pl.LightningModule, Part):
+            def __init__(self):
+                pl.LightningModule.__init__(self)
+                Part.__init__(self)
+        """,
     "no module": """
         class Holder:
             def __init__(self):

@@ -31,8 +31,9 @@ def early_object(cls: ClassInfo) -> tuple[ast.stmt, str, bool] | None:
         made = _made(cls.module, statement, init)
         if made:
             found.append((statement, made))
-    if not is_started and cls.is_kind("Metric"):
-        return None  # Another rule speaks of a metric that leaves its base out.
+    if not is_started and (cls.is_kind("Metric") or cls.subclasses or cls.node.decorator_list):
+        # Another rule speaks of a metric that leaves its base out; a class below may call it.
+        return None
     if is_started and not any(_is_start(node) for node in own_nodes(init)):
         return None
     if found:

@@ -35,12 +35,14 @@ class Misjoined:
     Args:
         state: the state; ``module``, ``node``: the place in ``update``, or its declaration.
         why: what ``update`` does, in words.
+        doubt: why a person decides what is meant; empty where the full state is right.
     """
 
     state: State
     module: Module
     node: ast.AST
     why: str
+    doubt: str = ""
 
 
 def misjoined(metric: MetricClass) -> Iterator[Misjoined]:
@@ -68,9 +70,14 @@ def _of_state(metric: MetricClass, state: State) -> Iterator[Misjoined]:
             yield Misjoined(state, move.module, move.node, "update changes what it has of it")
     if summed and moves and all(move.kind == "add" for move in moves):
         if state.reduction == "sum" and _begins_above_zero(state):
-            yield Misjoined(state, state.module, state.call, "it does not begin at 0")
+            why, doubt = "it does not begin at 0", "whether each process begins there as well"
+            yield Misjoined(state, state.module, state.call, why, f"{doubt} is for you to say")
         if state.reduction == "mean" and not _has_company(metric, state):
-            yield Misjoined(state, state.module, state.call, "update adds to it")
+            doubt = (
+                "say full_state_update = True for the sum, or divide by a count that is added up"
+            )
+            why = "update adds to it, while a call averages the batches"
+            yield Misjoined(state, state.module, state.call, why, doubt)
     if not summed and not (state.kind == "list" and state.reduction in ("cat", "")):
         return
     for move in moves:

@@ -49,6 +49,8 @@ class MadeMetric:
     def class_name(self) -> str:
         """What the class of the object is called; with the expression of a task not known here."""
         if self.cls is not None:
+            if self.cls.lookup("__new__") is not None:
+                return f"{self.cls.node.name} {id(self.call)}"  # It may make any.
             return self.cls.node.name
         move = facts.moves().get(self.name)
         if move is not None and move.status == "deprecated":

@@ -61,6 +61,8 @@ def unstarted(module: Module) -> Iterator[TrackerUse]:
 
 def _of_attribute(cls: ClassInfo, attribute: str) -> Iterator[TrackerUse]:
     """Yield the first use of a tracker in an attribute of a class."""
+    if any(_starts_unseen(one) for one in cls.mro()):
+        return
     project = cls.module.project
     pattern = re.compile(rf"\.{re.escape(attribute)}\b")
     uses: list[TrackerUse] = []
@@ -78,6 +80,19 @@ def _of_attribute(cls: ClassInfo, attribute: str) -> Iterator[TrackerUse]:
     wanted = [use for use in uses if use.method in _USES]
     if wanted:
         yield wanted[0]
+
+
+def _starts_unseen(cls: ClassInfo) -> bool:
+    """Tell whether a class starts what it finds in another way than by an attribute of its own."""
+    return any(
+        (isinstance(node, ast.Name) and node.id in ("getattr", "vars"))
+        or (
+            isinstance(node, ast.Attribute)
+            and node.attr == "increment"
+            and not (isinstance(node.value, ast.Attribute) and is_self(node.value.value))
+        )
+        for node in subtree(cls.node)
+    )
 
 
 def _of_name(module: Module, scope: ast.AST, name: str) -> Iterator[TrackerUse]:

@@ -75,6 +75,5 @@ class MisjoinedMetricState(Rule):
                 help="say full_state_update = True",
                 node=found.node,
                 module=found.module,
-                blocked="full_state_update = True makes a call do what update() does; whether that "
-                "is the number that is meant is for a person to say",
+                detail=found,
             )
