@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 
 # Every rule speaks of something that is spelled with one of these: the libraries by name, a hook
-# of a LightningModule or Callback, or a log call.
+# of a LightningModule or Callback, a log call, or a checkpoint that is loaded.
 _INTERESTING = re.compile(
     rb"lightning|torchmetrics|_step\b|_step_end\b|_epoch_end\b|self\.log\b|\.log_dict\(|_batch_end\b"
-    rb"|_batch_start\b|_epoch_start\b|_step_outputs\b"
+    rb"|_batch_start\b|_epoch_start\b|_step_outputs\b|\.load_from_checkpoint\("
 )
 # Finding a fixed word in bytes is ten times as fast as an alternation, and most files have none.
 _WORDS = (
     *(b"_step", b"_epoch_end", b"self.log", b".log_dict("),
-    *(b"_batch_end", b"_batch_start", b"_epoch_start"),
+    *(b"_batch_end", b"_batch_start", b"_epoch_start", b".load_from_checkpoint("),
 )
 _NOQA = re.compile(rb"noqa\s*:[^\n]*\bLM\d", re.IGNORECASE)
 

@@ -283,6 +283,10 @@ def test_a_callback_that_the_project_calls_itself_takes_what_it_is_given(tmp_pat
     [
         ("self.average.on_before_zero_grad(self.trainer, self)", "print(args)"),
         ("(self.trainer, self)", "(self.trainer, self, None)"),
+        (
+            "self.average.on_before_zero_grad(self.trainer, self)",
+            "print(args)\n\ndef test_it():\n    Average().on_before_zero_grad(None, Net())",
+        ),
     ],
 )
 def test_a_callback_that_only_lightning_calls_lacks_what_it_gives(

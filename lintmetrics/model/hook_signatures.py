@@ -245,11 +245,13 @@ def _is_called_by_fabric(cls: ClassInfo, name: str) -> bool:
 
 
 def _is_driven(cls: ClassInfo, function: FunctionNode) -> bool:
-    """Tell whether a hook is called by hand on a callback of the class, with all that it takes."""
+    """Tell whether a module of the project calls a hook of a callback, with all that it takes."""
     arguments = function.args
     taken = len(arguments.posonlyargs + arguments.args) - 1
     return any(
         reference.receiver == "other"
+        and reference.cls is not None
+        and reference.cls.is_lightning
         and reference.call is not None
         and len(reference.arguments) == taken
         and kind_of(reference.module, reference.node.value).cls in (cls, *cls.subclasses)
