@@ -62,6 +62,7 @@ def test_a_file_that_cannot_be_read_mentions_nothing(tmp_path: Path) -> None:
 
 
 WATCHES = """
+import model
 import pytorch_lightning as pl
 
 stop = pl.callbacks.EarlyStopping(monitor="val/loss")

@@ -51,8 +51,8 @@ class ScoreOfOneProcess(Rule):
             self.labels.clear()
 
 
-    def train(net, data):
-        pl.Trainer(devices=2, strategy="ddp").fit(Classifier(net), datamodule=data)
+    def evaluate(net, data):
+        pl.Trainer(devices=2, strategy="ddp").validate(Classifier(net), datamodule=data)
     """
     good = """
     import lightning.pytorch as pl
@@ -71,8 +71,8 @@ class ScoreOfOneProcess(Rule):
             self.log("val_f1", self.val_f1)
 
 
-    def train(net, data):
-        pl.Trainer(devices=2, strategy="ddp").fit(Classifier(net), datamodule=data)
+    def evaluate(net, data):
+        pl.Trainer(devices=2, strategy="ddp").validate(Classifier(net), datamodule=data)
     """
 
     def check(self, call: LogCall) -> Iterator[Finding]:

@@ -43,8 +43,8 @@ class UnsyncedEpochValue(Rule):
             self.log("val_loss", F.mse_loss(self.net(x), y))
 
 
-    def train(net, data):
-        pl.Trainer(devices=4, strategy="ddp").fit(Regressor(net), datamodule=data)
+    def evaluate(net, data):
+        pl.Trainer(devices=4, strategy="ddp").validate(Regressor(net), datamodule=data)
     """
     good = """
     import lightning.pytorch as pl
@@ -61,8 +61,8 @@ class UnsyncedEpochValue(Rule):
             self.log("val_loss", F.mse_loss(self.net(x), y), sync_dist=True)
 
 
-    def train(net, data):
-        pl.Trainer(devices=4, strategy="ddp").fit(Regressor(net), datamodule=data)
+    def evaluate(net, data):
+        pl.Trainer(devices=4, strategy="ddp").validate(Regressor(net), datamodule=data)
     """
 
     def check(self, call: LogCall) -> Iterator[Finding]:
