@@ -409,3 +409,29 @@ def test_a_value_that_never_arrives_is_no_finding(text: str, tmp_path: Path) -> 
 )
 def test_what_others_may_give_is_no_finding(text: str, tmp_path: Path) -> None:
     assert _found(tmp_path, f"import pytorch_lightning as pl\n\n{text}", "LM502") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        ('"out/profile.txt"', 1),
+        ('os.path.join(folder, "profile.txt")', 1),
+        ("log", 1),
+        ('Path(folder) / "a.log"', 1),
+        ('f"{folder}/a.txt"', 1),
+        ('"out"', 0),
+        ("folder", 0),
+        ('os.path.join("a.txt", folder)', 0),
+        ('"out", "profile.txt"', 0),
+        ('dirpath="out", filename="profile.txt"', 0),
+        ('"runs/version_1.2"', 0),
+    ],
+)
+def test_a_file_that_a_profiler_takes_for_a_folder(given: str, count: int, tmp_path: Path) -> None:
+    text = (
+        "import os\nfrom pathlib import Path\nimport pytorch_lightning as pl\n\n"
+        "def build(folder):\n"
+        '    log = os.path.join(folder, "profile.txt")\n'
+        f"    return pl.profilers.AdvancedProfiler({given})\n"
+    )
+    assert len(_found(tmp_path, text, "LM507")) == count

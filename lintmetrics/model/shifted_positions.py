@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from lintmetrics import facts
 from lintmetrics.facts import LightningPosition
 from lintmetrics.kept_answers import kept
+from lintmetrics.model.batch_parts import local_value
 from lintmetrics.model.lightning_objects import kind_of, kind_of_class
 from lintmetrics.model.logged_keys import logged_keys
 from lintmetrics.model.metric_api import is_guarded
 from lintmetrics.model.tensors import constant
 from lintmetrics.project import Module, Project
 
+_FILE = re.compile(r"[^/\\]\.(?:txt|log|json|csv|prof|out|md)$")
 _URI = re.compile(r"\w+://|(?:file|sqlite):")
 
 
@@ -67,6 +69,8 @@ def _fits(module: Module, wanted: str, node: ast.expr) -> bool:
         return isinstance(node, ast.Call) and bool(_loggers(module, node))
     if wanted == "bool":
         return isinstance(value, bool)
+    if wanted == "file":
+        return _FILE.search(_end_of_path(module, node)) is not None
     if not isinstance(value, str):
         return False
     if wanted == "uri":
@@ -74,6 +78,25 @@ def _fits(module: Module, wanted: str, node: ast.expr) -> bool:
     if wanted == "text":
         return value != "all"
     return wanted == "key" and value in _plain_keys(module.project)
+
+
+def _end_of_path(module: Module, node: ast.expr) -> str:
+    """Return the last part of a path as far as it is written down."""
+    if isinstance(node, ast.Name):
+        made = local_value(module, node)
+        return _end_of_path(module, made) if made is not None else ""
+    value = constant(module, node)
+    if isinstance(value, str):
+        return value
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Div, ast.Add)):
+        return _end_of_path(module, node.right)
+    if isinstance(node, ast.JoinedStr) and node.values:
+        return _end_of_path(module, node.values[-1])
+    joined = isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("join", "joinpath")
+    path = isinstance(node, ast.Call) and module.qualified(node.func) == "pathlib.Path"
+    if isinstance(node, ast.Call) and node.args and (joined or path):
+        return _end_of_path(module, node.args[-1])
+    return ""
 
 
 def _loggers(module: Module, node: ast.expr) -> frozenset[str]:
