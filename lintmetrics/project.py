@@ -19,10 +19,10 @@ from typing import Union
 from lintmetrics import facts
 from lintmetrics.edits import FunctionNode, bound_name
 from lintmetrics.errors import SourceError
+from lintmetrics.module_files import ModuleFiles
 from lintmetrics.source import Source
 from lintmetrics.tree import index_tree, subtree
 
-_MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
 _KEPT = 16_000_000  # Characters of files that are not parsed, kept to be searched again.
 _LIBRARY = re.compile(r"(?:torchmetrics|pytorch_lightning|lightning)\b")
 _HANDS_ON = re.compile(r"torchmetrics|lightning|import \*")
@@ -119,7 +119,7 @@ class Module:
         self.source = source
         self.path = path
         self.tree = tree
-        self.name, self.is_package = project.dotted_name(path)
+        self.name, self.is_package = project.files.dotted_name(path)
         self.calls: list[ast.Call] = []
         self.imports: list[ImportedName] = []
         self.class_nodes: list[ast.ClassDef] = []
@@ -167,11 +167,17 @@ class Module:
         base = self.absolute(statement)
         return f"{base}.{alias.name}" if base else alias.name
 
+    @property
+    def package(self) -> list[str]:
+        """The parts of the dotted name of the package that it is, or is in."""
+        parts = self.name.split(".")
+        return parts if self.is_package else parts[:-1]
+
     def absolute(self, statement: ast.ImportFrom) -> str:
         """Return the absolute dotted name of the module that a from-import reads."""
         if not statement.level:
             return statement.module or ""
-        package = self.name.split(".") if self.is_package else self.name.split(".")[:-1]
+        package = self.package
         kept = package[: len(package) - (statement.level - 1)]
         return ".".join([*kept, *([statement.module] if statement.module else [])])
 
@@ -702,14 +708,12 @@ class Project:
         self._read = read
         self._data = data
         self._universe = universe
-        self._root = root
+        self.files = ModuleFiles(root)
         self.lightning_bases = frozenset(lightning_bases)
         self.targets = {"lightning": "", "torchmetrics": "", **(targets or {})}
         self.target_lightning = self.targets["lightning"]
         self.target_torchmetrics = self.targets["torchmetrics"]
         self._modules: dict[str, Module | None] = {}
-        self._found: dict[tuple[str, str, int], str | None] = {}
-        self._directories: dict[str, frozenset[str]] = {}
         self._hands_on: dict[str, bool] = {}
         self._mentions: dict[re.Pattern[str], list[str]] = {}
         self._texts: dict[str, str] = {}
@@ -741,86 +745,9 @@ class Project:
         for path in sorted(self._universe()):
             yield path, self._text(path)
 
-    # Where modules are ------------------------------------------------------------------------
-
-    def _entries(self, directory: str) -> frozenset[str]:
-        entries = self._directories.get(directory)
-        if entries is None:
-            try:
-                entries = frozenset(os.listdir(directory or "."))
-            except OSError:
-                entries = frozenset()
-            self._directories[directory] = entries
-        return entries
-
-    def dotted_name(self, path: str) -> tuple[str, bool]:
-        """Return the dotted name of a file, and whether it is a package's ``__init__``."""
-        directory, file = os.path.split(path)
-        stem = file.split(".")[0]
-        is_package = stem == "__init__"
-        parts = [] if is_package else [stem]
-        while "__init__.py" in self._entries(directory):
-            directory, package = os.path.split(directory)
-            if not package:
-                break
-            parts.append(package)
-        return ".".join(reversed(parts)) or stem, is_package
-
     def find(self, dotted: str, importer: Module, level: int = 0) -> str | None:
         """Return the file of a module as an importing file sees it, ``None`` outside."""
-        directory = os.path.dirname(importer.path)
-        key = (dotted, directory, level)
-        if key in self._found:
-            return self._found[key]
-        found: str | None = None
-        if level:
-            # Relative imports are paths, whether or not the folder is a proper package.
-            base = directory
-            for _ in range(level - 1):
-                base = os.path.dirname(base)
-            package = (
-                importer.name.split(".") if importer.is_package else importer.name.split(".")[:-1]
-            )
-            kept = package[: len(package) - (level - 1)]
-            rest = dotted.split(".")[len(kept) :] if dotted else []
-            found = self._file(base, [part for part in rest if part])
-        elif dotted:
-            parts = dotted.split(".")
-            for base in self._search_path(directory):
-                found = self._file(base, parts)
-                if found is not None:
-                    break
-        self._found[key] = found
-        return found
-
-    def _search_path(self, directory: str) -> Iterator[str]:
-        current = directory
-        while True:
-            yield current
-            yield os.path.join(current, "src")
-            if current == self._root or any(m in self._entries(current) for m in _MARKERS):
-                return
-            above = os.path.dirname(current)
-            if above == current or not current:
-                return
-            current = above
-
-    def _file(self, base: str, parts: list[str]) -> str | None:
-        directory = base
-        for index, part in enumerate(parts):
-            entries = self._entries(directory)
-            last = index == len(parts) - 1
-            if part in entries:
-                below = os.path.join(directory, part)
-                inside = self._entries(below)
-                if "__init__.py" in inside or (inside and not last):
-                    directory = below
-                    continue
-            if last and f"{part}.py" in entries:
-                return os.path.join(directory, f"{part}.py")
-            return None
-        init = os.path.join(directory, "__init__.py")
-        return init if "__init__.py" in self._entries(directory) else None
+        return self.files.find(dotted, importer.path, importer.package, level)
 
     def may_hand_on_library(self, path: str) -> bool:
         """Tell whether other files may get a name of TorchMetrics or Lightning from a file.
@@ -850,7 +777,7 @@ class Project:
             if inner is not None:
                 return inner
             if module.is_package:
-                path = self._file(os.path.dirname(symbol.path), [name])
+                path = self.files.below(os.path.dirname(symbol.path), [name])
                 if path is not None:
                     return ModuleName(dotted, path)
             return External(dotted)
@@ -982,15 +909,3 @@ def _starred_home(name: str, bases: list[str]) -> str | None:
 
 def _position(node: ast.expr | ast.stmt) -> tuple[int, int]:
     return (node.lineno, node.col_offset)
-
-
-def project_root(path: str) -> str | None:
-    """Return the directory that holds a project: the nearest with a marker such as ``.git``."""
-    current = path if os.path.isdir(path) else os.path.dirname(path)
-    while True:
-        if any(os.path.exists(os.path.join(current, marker)) for marker in _MARKERS):
-            return current
-        above = os.path.dirname(current)
-        if above == current:
-            return None
-        current = above

@@ -104,7 +104,7 @@ class _Files:
 
 
 def _root_of(path: str) -> str | None:
-    from lintmetrics.project import project_root
+    from lintmetrics.module_files import project_root
 
     return project_root(path)
 
