@@ -475,6 +475,14 @@ def _counts(diagnostics: Iterable[Diagnostic]) -> Counter[tuple[str, str]]:
     return Counter((diagnostic.path, diagnostic.code) for diagnostic in diagnostics)
 
 
+def _key_counts(diagnostics: Iterable[Diagnostic]) -> Counter[tuple[str, str]]:
+    """Return how many keys the findings speak of: a loop that logs three is one finding."""
+    found: Counter[tuple[str, str]] = Counter()
+    for diagnostic in diagnostics:
+        found[diagnostic.path, diagnostic.code] += len(diagnostic.keys) or 1
+    return found
+
+
 def fix(
     files: Sequence[DiscoveredFile],
     settings_for: SettingsFor,
@@ -576,7 +584,7 @@ def _settle(
     """Check everything once more, take back what does not hold, and return what is left."""
     from lintmetrics import packs
 
-    allowed = _counts(first)
+    allowed, allowed_keys = _counts(first), _key_counts(first)
     final = first
     for _ in range(len(held.given) + 1):
         if not held.edited:
@@ -586,10 +594,12 @@ def _settle(
         final = _suppress(held, found, report)
         # What is not in the style that was chosen is no worse for being written anew.
         follow = fixer.leads_to | {code for code, rule in packs.rules().items() if rule.style}
+        keys = _key_counts(final)
         worse = {
             key: count
             for key, count in _counts(final).items()
             if count > allowed[key]
+            and keys[key] > allowed_keys[key]
             and key[1] not in follow
             and held.by_shown[key[0]].path in held.edited
         }

@@ -388,3 +388,28 @@ def test_a_checkpoint_of_one_kind_or_the_other_keeps_both(tmp_path: Path) -> Non
         return ModelCheckpoint(monitor=monitor, save_top_k=None if monitor is None else 5)
     """
     assert "save_top_k=1 if monitor is None else 5" in fixed(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            'filepath=os.path.join(folder, "{epoch:03d}"), save_top_k=-1',
+            'dirpath=folder, filename="{epoch:03d}", save_top_k=-1',
+        ),
+        (
+            "filepath=os.path.join(root, name(), '{epoch}-{val_loss:.2f}')",
+            "dirpath=os.path.join(root, name()), filename='{epoch}-{val_loss:.2f}'",
+        ),
+        # A folder, perhaps, or a name that is worked out.
+        ('filepath=os.path.join(folder, "best")', None),
+        ('filepath=os.path.join(folder, f"{name}")', None),
+        ('filepath=os.path.join(folder, "a/{epoch}")', None),
+        ('filepath=os.path.join(*parts, "{epoch}")', None),
+        ('filepath=folder / "{epoch}"', None),
+    ],
+)
+def test_a_joined_path_of_a_checkpoint_is_parted(old: str, new: str | None, tmp_path: Path) -> None:
+    head = "import os\nfrom pytorch_lightning.callbacks import ModelCheckpoint\nprint(os.sep)\n"
+    text = f"{head}ModelCheckpoint({old})\n"
+    assert fixed(tmp_path, text) == (f"{head}ModelCheckpoint({new})\n" if new else text)

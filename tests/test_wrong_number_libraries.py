@@ -272,3 +272,32 @@ def test_one_call_of_several_scores_is_found_for_those_that_are_no_means(tmp_pat
     projects.written(tmp_path, {"model.py": text})
     found = projects.check(tmp_path, "LM101").diagnostics
     assert [one.message.partition(" ")[0] for one in found] == ['"val_f1"']
+
+
+def test_keys_of_a_loop_that_a_fix_logs_one_by_one_are_no_new_findings(tmp_path: Path) -> None:
+    text = """
+    import pytorch_lightning as pl
+    import torch
+    from transformers.data.metrics import acc_and_f1
+
+
+    class Model(pl.LightningModule):
+        def test_step(self, batch, batch_idx):
+            result = acc_and_f1(self(batch), batch.y)
+            return {
+                "f1": torch.tensor(result["f1"]),
+                "acc_and_f1": torch.tensor(result["acc_and_f1"]),
+            }
+
+        def test_epoch_end(self, outputs):
+            f1 = torch.stack([x["f1"] for x in outputs]).mean()
+            both = torch.stack([x["acc_and_f1"] for x in outputs]).mean()
+            for key, value in {"f1": f1, "both": both}.items():
+                self.log(f"test_{key}", value)
+    """
+    projects.written(tmp_path, {"model.py": text})
+    before = projects.codes(projects.check(tmp_path, "LM101", "LM111", "LM201"))
+    assert before.count("LM101") == 1
+    report = projects.fix(tmp_path, "LM101", "LM111", "LM201")
+    assert not report.failed
+    assert projects.codes(projects.check(tmp_path, "LM101", "LM111", "LM201")) == ["LM101"] * 2

@@ -14,7 +14,13 @@ from lintmetrics.facts import Change
 from lintmetrics.model.lightning_objects import kind_of
 from lintmetrics.model.lightning_roots import imported, root_of
 from lintmetrics.model.metric_draft import quote_of
-from lintmetrics.model.old_arguments import OldArgument, arguments_of, change_of, is_name
+from lintmetrics.model.old_arguments import (
+    OldArgument,
+    arguments_of,
+    change_of,
+    is_name,
+    joined,
+)
 from lintmetrics.project import Module
 from lintmetrics.rule import Finding
 from lintmetrics.tree import own_nodes, subtree
@@ -157,6 +163,10 @@ def _filled(
         strategy, rest = _parted(argument, value)
         return strategy if template == "{strategy}" else rest
     if template in ("{folder}", "{file}"):
+        parted = joined(argument.module, value)
+        if parted is not None:
+            last = argument.module.source.segment(parted[1])
+            return parted[0] if template == "{folder}" else last
         assert isinstance(value, ast.Constant)
         folder, slash, file = str(value.value).rpartition("/")
         if file and "{" not in file:

@@ -40,6 +40,9 @@ class CurrentLightningImport(Codemod):
         if name.change.codemod == "unsafe" and "other arguments" in name.change.note:
             _require_no_arguments(name)
         editor = Editor()
+        if isinstance(name.node, ast.Constant):
+            _text(editor, name, name.node)
+            return _fix(editor, [name])
         if name.item is None:
             _chain(editor, name)
             return _fix(editor, [name])
@@ -66,6 +69,16 @@ def _fix(editor: Editor, names: list[OldName]) -> Fix:
         return Fix(Relation.ASSUMES, "; ".join(dict.fromkeys(unsafe)), editor.edits)
     text = ", ".join(f"{name.change.old} is {name.new}" for name in names)
     return Fix(Relation.PRESERVES, text, editor.edits)
+
+
+def _text(editor: Editor, name: OldName, node: ast.Constant) -> None:
+    """Write the new name between the quotes of a string."""
+    if "other arguments" in name.change.note:
+        raise CannotEdit(name.change.note)
+    written = name.module.source.segment(node)
+    if written.count(name.dotted) != 1 or len(written) != len(name.dotted) + 2:
+        raise CannotEdit(f"the string is written in another way; write {name.new}")
+    editor.replace(name.module, node, written.replace(name.dotted, name.new))
 
 
 def _require_no_arguments(name: OldName) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,13 +16,18 @@ from lintmetrics.project import ImportedName, Module
 from lintmetrics.rule import Consequence
 from lintmetrics.tree import subtree
 
+_TEXT = re.compile(r"""["'](?:pytorch_)?lightning\.\w""")
+_DOTTED = re.compile(r"(?:\w+\.)+[A-Z]\w*")
+_TARGET = re.compile(r"target|class_path|class_name|\bcls\b|_cls\b|path\b")
+_IMPORTS = re.compile(r"^patch$|import|instantiate|locate|get_class|get_obj|load_obj|from_str")
+
 
 @dataclass(frozen=True)
 class OldName:
     """A place that names something of Lightning where it is no longer.
 
     Args:
-        module: the file; ``node``: the part of an import, or the chain of attributes.
+        module: the file; ``node``: the part of an import, the chain of attributes, or the string.
         dotted: the name, from its root on.
         change: the row of the name, or of the module that held it.
         consequence: what reading it does.
@@ -103,6 +109,42 @@ def _find(module: Module) -> Iterator[OldName]:
         node, name = _named(chain, dotted_chain, change)
         if found is not None and not is_left_alone(module, node, root.id):
             yield OldName(module, node, name, change, found)
+    yield from _texts(module)
+
+
+def _texts(module: Module) -> Iterator[OldName]:
+    """Yield strings that name a class to make, as ``{"_target_": "..."}`` does for Hydra."""
+    if not _TEXT.search(module.source.code):
+        return
+    for node in subtree(module.tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        match = ROOT.match(node.value) if _DOTTED.fullmatch(node.value) else None
+        change = row_of(node.value) if match is not None else None
+        if match is None or change is None or not _is_a_name_to_import(module, node):
+            continue
+        is_member = change.kind == "module" and match.group(1).rpartition(".")[0] == change.old
+        if not (match.group(1) == change.old and change.kind == "class") and not is_member:
+            continue
+        found = consequence(change, module.project)
+        if found is not None and not is_left_alone(module, node, node.value):
+            yield OldName(module, node, node.value, change, found)
+
+
+def _is_a_name_to_import(module: Module, node: ast.Constant) -> bool:
+    """Tell whether a string is handed on as what to import, and is no text to look for or show."""
+    parent = module.parent(node)
+    if isinstance(parent, ast.Dict):
+        return any(value is node for value in parent.values)
+    if isinstance(parent, ast.keyword):
+        return parent.arg is not None and _TARGET.search(parent.arg) is not None
+    if isinstance(parent, ast.Call):
+        func = parent.func
+        name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        return parent.args[:1] == [node] and _IMPORTS.search(name) is not None
+    if isinstance(parent, ast.Assign):
+        return all(_TARGET.search(ast.unparse(target)) for target in parent.targets)
+    return False
 
 
 def _is_allowed(module: Module, statement: ast.stmt) -> bool:

@@ -321,9 +321,10 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
 
 def _only_complains(handler: ast.ExceptHandler) -> bool:
     """Tell whether a handler raises in any case, so that the program ends there as well."""
-    last = handler.body[-1]
-    tells = all(isinstance(one, ast.Expr) for one in handler.body[:-1])
-    return isinstance(last, ast.Raise) and tells
+    leaves = (ast.Return, ast.Break, ast.Continue)
+    return isinstance(handler.body[-1], ast.Raise) and not any(
+        isinstance(node, leaves) for one in handler.body for node in subtree(one)
+    )
 
 
 def _lacks_task(

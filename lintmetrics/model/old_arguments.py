@@ -182,6 +182,8 @@ def fits(module: Module, pattern: str, value: ast.expr) -> bool:
         return isinstance(value, ast.Constant) and isinstance(value.value, str)
     if pattern == "<list>":
         return isinstance(value, (ast.List, ast.Tuple)) and bool(value.elts)
+    if pattern == "<join>":
+        return joined(module, value) is not None
     if pattern == "<dict>":
         return isinstance(value, ast.Dict)
     if pattern == "<name>":
@@ -202,6 +204,28 @@ def fits(module: Module, pattern: str, value: ast.expr) -> bool:
             wanted in kind_of(module, one).names for one in value.elts
         )
     return ast.unparse(value) == _normal(pattern)
+
+
+def joined(module: Module, value: ast.expr) -> tuple[str, ast.Constant] | None:
+    """Return the folder and the last part of ``os.path.join(folder, "{epoch}")``.
+
+    ``None`` where a value is something else, or where the last part is no template of a file name.
+    """
+    if not isinstance(value, ast.Call) or value.keywords or len(value.args) < 2:
+        return None
+    *folder, last = value.args
+    if module.qualified(value.func) != "os.path.join" or any(
+        isinstance(one, ast.Starred) for one in value.args
+    ):
+        return None
+    if not isinstance(last, ast.Constant) or not isinstance(last.value, str):
+        return None
+    if "{" not in last.value or "/" in last.value or "\\" in last.value:
+        return None
+    texts = [module.source.segment(one) for one in folder]
+    if len(texts) == 1:
+        return texts[0], last
+    return f"{module.source.segment(value.func)}({', '.join(texts)})", last
 
 
 def is_name(value: ast.expr) -> bool:
