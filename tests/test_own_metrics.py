@@ -158,6 +158,11 @@ FOUND = {
         FEED.format("RetrievalMRR()", "s = F.log_softmax(x, -1)\n        self.map(s, y, i)"),
     ),
     "cosines": ("LM132", FEED.format(MAP, "self.map(self.cosine(x, x), y, i)")),
+    "logits": ("LM132", FEED.format(MAP, "logits = self.net(x)\n        self.map(logits, y, i)")),
+    "logits of an object made in place": (
+        "LM132",
+        "def score(logits, y, i):\n    return RetrievalMRR()(logits, y, indexes=i).item()",
+    ),
     "to a function": (
         "LM132",
         FEED.format(MAP, "retrieval_average_precision(-x.norm(dim=1), y)"),
@@ -345,6 +350,15 @@ QUIET = {
     "similarities": FEED.format(MAP, "self.map(1 - dist, y, indexes=i)"),
     "exponentials": FEED.format(MAP, "self.map(torch.exp(-dist), y, indexes=i)"),
     "probabilities": FEED.format(MAP, "self.map(x.softmax(-1), y, indexes=i)"),
+    "logits made probabilities": FEED.format(
+        MAP, "logits = self.net(x).sigmoid()\n        self.map(logits, y, i)"
+    ),
+    "a sigmoid of logits": FEED.format(
+        MAP, "logits = self.net(x)\n        self.map(logits.sigmoid(), y, i)"
+    ),
+    "logits that are changed": FEED.format(
+        MAP, "logits = self.net(x)\n        logits = squash(logits)\n        self.map(logits, y, i)"
+    ),
     "cosines moved up": FEED.format(MAP, "self.map(self.cosine(x, x) + 1, y, i)"),
     "one pair": "torchmetrics.functional.text.bert.bert_score(['a'], ['b'])",
     "a range that is given": "StructuralSimilarityIndexMeasure(data_range=1.0)",

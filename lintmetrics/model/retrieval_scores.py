@@ -12,6 +12,7 @@ from lintmetrics.model.metric_feeds import fed_classes
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.trails import attribute_value, is_self
 from lintmetrics.project import Module
+from lintmetrics.tree import subtree
 
 # torchmetrics 1.9.0, each fed the same ranking below and above 0.
 _CLASSES = frozenset(("RetrievalMAP", "RetrievalMRR", "RetrievalPrecision", "RetrievalRecall"))
@@ -20,6 +21,7 @@ _FUNCTIONS = frozenset(
 )
 _DISTANCE = re.compile(r"(?:^|_)(?:dists?|distances?|cdist|norms?|mse|mae)(?:_|$)", re.I)
 _DISTANCES = frozenset(("cdist", "pairwise_distance", "norm", "vector_norm", "dist", "sqrt", "abs"))
+_LOGITS = re.compile(r"(?:^|_)logits?$", re.I)
 _LOGS = frozenset(("log_softmax", "logsigmoid", "log_sigmoid"))
 _LOG_CLASSES = frozenset(("torch.nn.LogSoftmax", "torch.nn.LogSigmoid"))
 _STEPS = 4
@@ -67,7 +69,7 @@ def _fed(module: Module, call: ast.Call) -> str:
     last = name.rpartition(".")[2]
     if name.startswith(f"{LIBRARY}.functional.") and last in _FUNCTIONS:
         return last
-    if name or not isinstance(call.func, (ast.Attribute, ast.Name)):
+    if name or not isinstance(call.func, (ast.Attribute, ast.Name, ast.Call)):
         return ""
     return next((one for one in fed_classes(module, call.func) if one in _CLASSES), "")
 
@@ -80,10 +82,14 @@ def _what(module: Module, expr: ast.expr, steps: int) -> tuple[str, bool] | None
         return ("negated distances", True) if _is_distance(module, expr.operand) else None
     if isinstance(expr, ast.Name):
         bound = bindings(module, expr.id, module.enclosing_function(expr))
-        if len(bound) != 1 or not isinstance(bound[0], ast.Assign):
-            return None
-        plain = isinstance(bound[0].targets[0], ast.Name)
-        return _what(module, bound[0].value, steps - 1) if plain else None
+        found = None
+        if len(bound) == 1 and isinstance(bound[0], ast.Assign):
+            plain = isinstance(bound[0].targets[0], ast.Name)
+            found = _what(module, bound[0].value, steps - 1) if plain else None
+        # What is called logits has both signs, unless it was made something else and kept its name.
+        is_logits = len(bound) < 2 and _LOGITS.search(expr.id) is not None
+        is_made = bool(bound) and _is_squashed(getattr(bound[0], "value", None))
+        return found or (("logits", False) if is_logits and not is_made else None)
     if not isinstance(expr, ast.Call):
         return None
     func = expr.func
@@ -107,6 +113,15 @@ def _what(module: Module, expr: ast.expr, steps: int) -> tuple[str, bool] | None
             if made == "torch.nn.CosineSimilarity":
                 return "cosines", False
     return None
+
+
+def _is_squashed(made: ast.expr | None) -> bool:
+    """Tell whether an expression makes probabilities."""
+    names = (
+        getattr(node, "attr", getattr(node, "id", ""))
+        for node in (subtree(made) if made is not None else ())
+    )
+    return any(name in ("sigmoid", "softmax", "exp", "relu", "Sigmoid") for name in names)
 
 
 def _is_distance(module: Module, expr: ast.expr) -> bool:

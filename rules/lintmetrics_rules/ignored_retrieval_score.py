@@ -10,11 +10,12 @@ from lintmetrics.rule import Consequence, Finding, Rule
 
 
 class IgnoredRetrievalScore(Rule):
-    """Retrieval metrics that are fed negated distances, log-probabilities or cosines.
+    """Retrieval metrics that are fed negated distances, log-probabilities, cosines or logits.
 
     Only the order of the scores matters to a ranking, but since TorchMetrics 1.7.4 RetrievalMAP,
     RetrievalMRR, RetrievalPrecision and RetrievalRecall take a document with a score of 0 or below
-    for one that was not found. Of scores that are never above 0, each of them makes 0.0.
+    for one that was not found. Of scores that are never above 0, each of them makes 0.0. A name like
+    as ``logits`` is taken at its word.
     """
 
     code = "LM132"
@@ -22,8 +23,8 @@ class IgnoredRetrievalScore(Rule):
     since = "torchmetrics 1.7.4"
     source = (
         "executed on torchmetrics 1.9.0: of negated distances 0.0, 0.0, 0.0 and 0.0, of the same "
-        "ranking above 0 0.75, 0.75, 0.63 and 0.76; RetrievalNormalizedDCG, HitRate, FallOut, "
-        "RPrecision and AUROC alike"
+        "ranking above 0 0.75, 0.75, 0.63 and 0.76; the MAP of logits 0.51, of their sigmoid 0.62; "
+        "RetrievalNormalizedDCG, HitRate, FallOut, RPrecision and AUROC are the same for both"
     )
     bad = """
     import lightning.pytorch as pl
@@ -72,6 +73,7 @@ class IgnoredRetrievalScore(Rule):
                 "negated distances": "torch.exp(-distances)",
                 "log-probabilities": "the probabilities",
                 "cosines": "the cosines plus 1",
+                "logits": "their sigmoid",
             }[scores.what]
             yield Finding(
                 scores,
