@@ -99,16 +99,21 @@ LATE = {
 }
 
 
+@pytest.mark.parametrize("emptied", ["self.outputs.clear()", "self.outputs = []"])
 @pytest.mark.parametrize(("hook", "told"), LATE.values(), ids=LATE)
-def test_a_list_that_is_emptied_too_late_is_found(hook: str, told: str, tmp_path: Path) -> None:
-    more = f"    def {hook}:\n        self.outputs.clear()"
+def test_a_list_that_is_emptied_too_late_is_found(
+    hook: str, told: str, emptied: str, tmp_path: Path
+) -> None:
+    more = f"    def {hook}:\n        {emptied}"
     text = HEAD + KEPT.format(
         value="self(batch)", read="self.log('x', torch.cat(self.outputs).std())", more=more
     )
     projects.written(tmp_path, {"a.py": text})
     (diagnostic,) = projects.check(tmp_path, "LM204").diagnostics
     assert told in diagnostic.message
-    projects.fix(tmp_path, "LM204")
+    (fixed,) = projects.fix(tmp_path, "LM204").fixed
+    assert fixed.fix is not None
+    assert len(fixed.fix.edits) == 1, "the hook that reads it, and not the one that is late"
     assert projects.codes(projects.check(tmp_path, "LM204")) == []
 
 

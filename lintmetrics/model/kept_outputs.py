@@ -36,6 +36,7 @@ MADE_IN = (
     "on_train_start",
     "prepare_data",
 )
+_FILLED_OR_EMPTIED = ("append", "extend", "clear")
 _DEAD = ("on_epoch_end", "on_epoch_start", *(stage.step_end for stage in STAGES))
 _BEFORE_TRAINING = frozenset(("on_train_start", "on_sanity_check_end"))
 _LATE = _BEFORE_TRAINING | {
@@ -307,8 +308,10 @@ class KeptList:
     def _reads(self, node: ast.AST) -> bool:
         parent = getattr(node, "lm_parent", None)
         while isinstance(parent, ast.Subscript):
-            parent = getattr(parent, "lm_parent", None)
-        return not (isinstance(parent, ast.Attribute) and parent.attr in ("append", "extend"))
+            node, parent = parent, getattr(parent, "lm_parent", None)
+        if not isinstance(getattr(node, "ctx", None), ast.Load):
+            return False
+        return not (isinstance(parent, ast.Attribute) and parent.attr in _FILLED_OR_EMPTIED)
 
     @property
     def is_reduced(self) -> bool:
