@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from forks import trained
+
+if TYPE_CHECKING:
+    from lintmetrics.verify.warm import WarmPythons
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,15 +65,12 @@ def test_the_code_shown_is_the_code_of_the_fixture() -> None:
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_the_numbers_shown_are_the_numbers_of_the_training(side: str) -> None:
+def test_the_numbers_shown_are_the_numbers_of_the_training(
+    side: str, tmp_path: Path, forking: WarmPythons
+) -> None:
     for needed in ("torch", "lightning", "torchmetrics", "sklearn"):
         pytest.importorskip(needed, reason="training needs the verify extra and scikit-learn")
-    done = subprocess.run(
-        [sys.executable, str(FIXTURE / f"{side}.py")],
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    value = float(done.stdout.split()[-1])
+    printed = trained(forking, tmp_path, str(FIXTURE / f"{side}.py"))
+    (line,) = (line for line in printed if line.startswith("val_f1 "))
+    value = float(line.split()[-1])
     assert f"**{value:.3f}**" in README
