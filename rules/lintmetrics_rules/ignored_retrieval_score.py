@@ -14,8 +14,8 @@ class IgnoredRetrievalScore(Rule):
 
     Only the order of the scores matters to a ranking, but since TorchMetrics 1.7.4 RetrievalMAP,
     RetrievalMRR, RetrievalPrecision and RetrievalRecall take a document with a score of 0 or below
-    for one that was not found. Of scores that are never above 0, each of them makes 0.0. A name like
-    as ``logits`` is taken at its word.
+    for one that was not found. Of scores that are never above 0, each of them makes 0.0. A name
+    such as ``logits`` is taken at its word.
     """
 
     code = "LM132"
