@@ -153,6 +153,37 @@ def test_names_that_tell_the_loaders_apart_are_quiet(body: str, tmp_path: Path) 
     assert found(tmp_path, TRAIN + body, "LM604") == []
 
 
+TWICE = "self.log('a', batch.mean())\n{}self.log('a', {})"
+
+
+def test_two_numbers_of_one_key_are_found(tmp_path: Path) -> None:
+    (message,) = found(tmp_path, step(TWICE.format("", "self.net(batch).mean()")), "LM604")
+    assert message == (
+        '"a" is given two numbers in training_step, and the later one is logged: the other is of '
+        "line 7"
+    )
+    both = LOG + TWICE.format("    ", "self.net(batch).mean()")
+    assert "and their mean is logged" in found(tmp_path, TRAIN + both, "LM604")[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        TWICE.format("", "batch.mean()"),
+        "for part in batch:\n    self.log('a', part.mean())",
+        "self.log('a', batch.mean())\nif self.more:\n    self.log('a', self.net(batch).mean())",
+        "if self.more:\n    self.log('a', batch.mean())\nelse:\n    self.log('a', batch.sum())",
+        "self.log('a', batch.mean())\nself.log('b', batch.sum())",
+        "self.log('a', batch.mean())\nself.log(self.key, batch.sum())",
+        "self.log('a', batch.mean(), on_step=self.a)\nself.log('a', batch.sum(), on_step=self.a, "
+        "on_epoch=self.b)",
+        "self.log('a', self.metric)\nself.log('a', self.metric)",
+    ],
+)
+def test_one_number_of_a_key_is_quiet(body: str, tmp_path: Path) -> None:
+    assert found(tmp_path, step(body), "LM604") == []
+
+
 WANTS = "def validation_step(self, batch, batch_idx, dataloader_idx):\n    pass\n"
 
 

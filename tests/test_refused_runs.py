@@ -152,3 +152,57 @@ def test_a_module_of_another_file_is_looked_at(tmp_path: Path) -> None:
     assert projects.codes(projects.check(tmp_path, "LM217")) == ["LM217"]
     projects.written(tmp_path, {"train.py": text.format("Whole(), [1]")})
     assert projects.codes(projects.check(tmp_path, "LM217")) == []
+
+
+ADAM = "def configure_optimizers(self):\n        return torch.optim.Adam(self.net.parameters())\n"
+STEP = "def training_step(self, batch, batch_idx):\n"
+
+
+def module(body: str, head: str = ADAM) -> str:
+    return f"class Some(pl.LightningModule):\n    {head}\n    {STEP}        {body}\n\n\n"
+
+
+LOG = "self.log('loss', self.net(batch).mean())"
+
+
+def test_a_step_that_returns_no_loss_is_found(tmp_path: Path) -> None:
+    said = "Some.training_step returns no loss, and Lightning takes no step"
+    assert found(tmp_path, module(LOG)) == [said]
+    assert found(tmp_path, module(f"{LOG}\n        return")) == [said]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        module("return self.net(batch).mean()"),
+        module("return self.other(batch)"),
+        module("if batch_idx:\n            return None\n        return self.net(batch)"),
+        module("pass"),
+        module("raise NotImplementedError"),
+        module(LOG, "def configure_optimizers(self):\n        return None\n"),
+        module(LOG, "def configure_optimizers(self):\n        pass\n"),
+        module(LOG, "automatic_optimization = False\n    " + ADAM),
+        module(LOG + "\n        self.optimizers().step()"),
+        module(LOG, "net = None\n"),
+        module(LOG) + f"class Sub(Some):\n    {STEP}        return self.net(batch)\n",
+    ],
+)
+def test_a_step_that_gives_a_loss_or_needs_none_is_quiet(text: str, tmp_path: Path) -> None:
+    assert found(tmp_path, text) == []
+
+
+SKIPS = module("if batch_idx:\n            return None\n        return self.net(batch)")
+
+
+def test_none_on_several_devices_is_found(tmp_path: Path) -> None:
+    (message,) = found(tmp_path, SKIPS + "pl.Trainer(devices=2, strategy='ddp')\n")
+    assert message == (
+        "Some.training_step returns None here, which several devices do not allow: RuntimeError"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["pl.Trainer(devices=1)", "", "def f(n):\n    pl.Trainer(devices=n)"]
+)
+def test_none_on_what_may_be_one_device_is_quiet(text: str, tmp_path: Path) -> None:
+    assert found(tmp_path, SKIPS + text) == []

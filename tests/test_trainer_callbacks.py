@@ -165,3 +165,14 @@ def test_the_release_that_the_code_runs_on_decides(tmp_path: Path) -> None:
     assert len(found(tmp_path, text)) == 2
     assert len(found(tmp_path, text, "1.8")) == 1
     assert found(tmp_path, text, "1.5") == []
+
+
+@pytest.mark.parametrize(
+    ("base", "count"), [("ProgressBar", 1), ("TQDMProgressBar", 0), ("RichProgressBar", 0)]
+)
+def test_a_bar_of_tqdm_is_not_made_by_the_abstract_base(
+    base: str, count: int, tmp_path: Path
+) -> None:
+    text = f"class Bar({base}):\n    def init_train_tqdm(self):\n        return self.made()\n"
+    projects.written(tmp_path, {"main.py": HEAD + text})
+    assert len(projects.check(tmp_path, "LM210").diagnostics) == count

@@ -53,6 +53,42 @@ def clashes(model: LightningClass) -> Iterator[Clash]:
                 break
 
 
+def doubles(model: LightningClass) -> Iterator[Clash]:
+    """Yield the log calls of a class that join another number to one key of their hook.
+
+    ``what`` is what becomes of the two: their mean where the epoch is logged, else the later one.
+    """
+    groups: dict[tuple[str, str], list[tuple[LogCall, LogContext]]] = {}
+    for call in model.log_calls:
+        for way in call.contexts:
+            if way.key is not None and "*" not in way.key and _is_once(call, way):
+                groups.setdefault((way.hook, way.key), []).append((call, way))
+    for (hook, key), ((first, way), *others) in groups.items():
+        for call, other in others:
+            if call.node is first.node or call.function is not first.function:
+                continue
+            if _difference((first, way), (call, other)) or _written(first) == _written(call):
+                continue
+            what = "their mean is" if way.on_epoch else "the later one is"
+            yield Clash(first, call, hook, key, what)
+            break
+
+
+def _is_once(call: LogCall, way: LogContext) -> bool:
+    """Tell whether a call surely logs one plain number in each run of its hook."""
+    loops = (ast.For, ast.While, ast.comprehension, ast.ListComp, ast.Try)
+    if not way.certain or way.conditional or way.on_epoch is None or call.value_node is None:
+        return False
+    if any(isinstance(around, loops) for around in call.module.ancestors(call.node)):
+        return False
+    found = options(way.value)
+    return len(found) == 1 and isinstance(found[0], Number)
+
+
+def _written(call: LogCall) -> str:
+    return "" if call.value_node is None else ast.unparse(call.value_node)
+
+
 def _difference(one: tuple[LogCall, LogContext], other: tuple[LogCall, LogContext]) -> str:
     """Return the argument in which two calls surely differ; empty where none does."""
     (first, way), (second, way2) = one, other

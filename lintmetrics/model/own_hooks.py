@@ -52,6 +52,8 @@ def owners(cls: ClassInfo) -> tuple[str, ...]:
         if any("allback" in name and not ROOT.match(name) for name in _foreign(cls)):
             return ()
         last = {name.rpartition(".")[2] for name in cls.base_names}
+        if "ProgressBar" in last and not last & {"TQDMProgressBar", "RichProgressBar"}:
+            return ("callback", "ProgressBar")
         return ("callback", "BaseFinetuning") if last.intersection(_FINETUNING) else ("callback",)
     if cls.is_lightning:
         return ("module",)

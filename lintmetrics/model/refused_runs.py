@@ -7,13 +7,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from lintmetrics.edits import FunctionNode
 from lintmetrics.model.batch_parts import local_value
+from lintmetrics.model.devices import is_distributed
 from lintmetrics.model.lightning_objects import ROOT, has_strange_bases, kind_of
+from lintmetrics.model.optimizers import is_automatic
 from lintmetrics.model.put_style import callbacks_of
 from lintmetrics.model.trainer_arguments import UNKNOWN, is_expected, value_of
 from lintmetrics.model.trainer_callbacks import given_callbacks
 from lintmetrics.model.trainer_calls import TrainerCall, trainer_calls
 from lintmetrics.project import ClassInfo, Module
+from lintmetrics.releases import reaches
+from lintmetrics.rule import Consequence
 from lintmetrics.tree import own_nodes
 
 _STEPS = {
@@ -23,6 +28,7 @@ _STEPS = {
 }
 _LOADERS = {"fit": "train_dataloader", "validate": "val_dataloader", "test": "test_dataloader"}
 _BRANCHES = (ast.If, ast.For, ast.While, ast.Try, ast.Match)
+_NONE_ALONE = "2.6"  # None of one device alone: loops/optimization/automatic.py of 2.6.6.
 _SCHEDULER = "GradientAccumulationScheduler"
 
 
@@ -33,16 +39,20 @@ class RefusedRun:
     Args:
         module: the file; ``node``: what asks for it.
         message: why; ``help``: what to write.
+        consequence: what comes of it.
     """
 
     module: Module = field(repr=False)
     node: ast.AST
     message: str
     help: str
+    consequence: Consequence = Consequence.CRASH
 
 
 def refused_runs(module: Module) -> Iterator[RefusedRun]:
     """Yield the calls of ``fit``, ``validate`` and ``test`` in a file that raise at once."""
+    for one in module.classes:
+        yield from _without_loss(one)
     if "rainer" not in module.source.code:
         return
     for call in trainer_calls(module.project):
@@ -185,6 +195,68 @@ def _loader_of(cls: ClassInfo, name: str) -> ast.Call | None:
 
 
 # How it optimizes --------------------------------------------------------------------------------
+
+
+def _without_loss(cls: ClassInfo) -> Iterator[RefusedRun]:
+    """Yield a step that gives Lightning nothing to optimize, at all or where that raises."""
+    step = cls.methods.get("training_step")
+    if step is None or step.decorator_list or not cls.is_kind("LightningModule"):
+        return
+    if any("training_step" in other.namespace for other in cls.subclasses) or _is_stub(step):
+        return
+    nodes = list(own_nodes(step))
+    if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes):
+        return
+    returned = [node for node in nodes if isinstance(node, ast.Return)]
+    empty = [node for node in returned if node.value is None or _is_none(node.value)]
+    if len(empty) == len(returned):
+        if _has_optimizer(cls) and is_automatic(cls) and not _steps_itself(cls):
+            yield RefusedRun(
+                cls.module,
+                step,
+                f"{cls.node.name}.training_step returns no loss, and Lightning takes no step",
+                "return the loss",
+                Consequence.IGNORED,
+            )
+        return
+    if not empty or not reaches(cls.module.project.target_lightning, _NONE_ALONE):
+        return
+    if is_automatic(cls) and is_distributed(cls):
+        yield RefusedRun(
+            cls.module,
+            empty[0],
+            f"{cls.node.name}.training_step returns None here, which several devices do not "
+            "allow: RuntimeError",
+            "return a loss of 0 that has the graph: 0.0 * loss",
+        )
+
+
+def _is_stub(step: FunctionNode) -> bool:
+    """Tell whether a method is there to be overridden: a docstring, ``pass``, ``raise``."""
+    return all(
+        isinstance(one, (ast.Pass, ast.Raise))
+        or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+        for one in step.body
+    ) or any(isinstance(node, ast.Raise) for node in step.body)
+
+
+def _steps_itself(cls: ClassInfo) -> bool:
+    """Tell whether a module may take its steps by hand, whatever it says of that."""
+    texts = (owner.module.source.segment(owner.node) for owner in cls.mro())
+    return any(re.search(r"backward\(|optimizers\(\)|optimizer_step", text) for text in texts)
+
+
+def _has_optimizer(cls: ClassInfo) -> bool:
+    """Tell whether a module surely gives Lightning an optimizer of its own."""
+    method = cls.lookup("configure_optimizers")
+    if method is None:
+        return False
+    returned = [node.value for node in own_nodes(method.node) if isinstance(node, ast.Return)]
+    return bool(returned) and not any(one is None or _is_none(one) for one in returned)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def is_manual(cls: ClassInfo) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lintmetrics.model.flow import LightningClass
-from lintmetrics.model.log_clashes import clashes, loader_clashes
+from lintmetrics.model.log_clashes import clashes, doubles, loader_clashes
 from lintmetrics.rule import Consequence, Finding, Rule
 
 
@@ -14,9 +14,10 @@ class ClashingLogCalls(Rule):
 
     What a hook logs under a key is one series. A second log call of that key in the hook has to
     give the same ``on_step``, ``on_epoch``, ``prog_bar``, ``logger`` and ``reduce_fx``, and the
-    same Metric object; else Lightning raises. The loaders of an evaluation are told apart by what
-    Lightning adds to the key: with ``add_dataloader_idx=False`` the key has to say which is meant,
-    and without it no key may hold ``/dataloader_idx_``.
+    same Metric object; else Lightning raises. With the same arguments two numbers become one: their
+    mean over the epoch, or the later one at a step. The loaders of an evaluation are told apart by
+    what Lightning adds to the key: with ``add_dataloader_idx=False`` the key has to say which is
+    meant, and without it no key may hold ``/dataloader_idx_``.
     """
 
     code = "LM604"
@@ -71,6 +72,15 @@ class ClashingLogCalls(Rule):
                 f'"{clash.key}" is logged twice in {clash.hook} with different {clash.what}, '
                 f"first at {where}",
                 help="log it once, or under two keys",
+                blocked="which of the two is meant is for you to say",
+            )
+        for double in doubles(model):
+            yield Finding(
+                double.call,
+                f'"{double.key}" is given two numbers in {double.hook}, and {double.what} logged: '
+                f"the other is of line {double.first.node.lineno}",
+                help="log each under a key of its own",
+                consequence=Consequence.WRONG_NUMBER,
                 blocked="which of the two is meant is for you to say",
             )
         for call, message, hint in loader_clashes(model):

@@ -10,12 +10,13 @@ from lintmetrics.rule import Consequence, Finding, Rule
 
 
 class RefusedRun(Rule):
-    """A module handed to a Trainer that cannot run it.
+    """A module that a Trainer cannot train or test as it is.
 
     ``fit`` wants a ``training_step``, ``configure_optimizers`` and training data, ``validate`` and
     ``test`` their step and data; a data module excludes loaders. A module that steps its optimizers
     itself excludes ``gradient_clip_val`` and ``accumulate_grad_batches`` of the Trainer. Lightning
-    says so when the run begins, after the data is prepared.
+    says so when the run begins, after the data is prepared. A ``training_step`` that returns no
+    loss trains nothing, and one that returns ``None`` at times raises on several devices.
 
     Found where the Trainer and the class of the module can be seen.
     """
@@ -79,4 +80,4 @@ class RefusedRun(Rule):
     def check(self, module: Module) -> Iterator[Finding]:
         """Find runs that Lightning refuses for what can be seen of the module."""
         for run in refused_runs(module):
-            yield Finding(run, run.message, help=run.help)
+            yield Finding(run, run.message, help=run.help, consequence=run.consequence)
