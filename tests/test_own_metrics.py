@@ -23,6 +23,7 @@ from abc import ABC, abstractmethod
 from torch import nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.functional import retrieval_average_precision
+from torchmetrics.functional.segmentation import mean_iou
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 from torchmetrics.retrieval import RetrievalMAP, RetrievalMRR, RetrievalNormalizedDCG
 
@@ -180,6 +181,14 @@ FOUND = {
         "def score(a, b):\n    return torchmetrics.functional.text.bert.bert_score(a, b)",
     ),
     "a range for each batch": ("LM304", "StructuralSimilarityIndexMeasure()"),
+    "absent classes in a mean": (
+        "LM304",
+        "def score(a, b):\n    return mean_iou(a, b, 3, per_class=True).mean()",
+    ),
+    "absent classes in a mean by name": (
+        "LM304",
+        "def score(a, b):\n    s = mean_iou(a, b, 3, per_class=True)\n    return torch.mean(s)",
+    ),
     "a bool for num_outputs": ("LM304", "torchmetrics.PearsonCorrCoef(False)"),
     "a bool for ignore_index": ("LM304", "RetrievalMAP('neg', False)"),
     "a product": ("LM329", state("self.x = self.x * v.sum()", default="torch.tensor(1.0)")),
@@ -362,6 +371,10 @@ QUIET = {
     "cosines moved up": FEED.format(MAP, "self.map(self.cosine(x, x) + 1, y, i)"),
     "one pair": "torchmetrics.functional.text.bert.bert_score(['a'], ['b'])",
     "a range that is given": "StructuralSimilarityIndexMeasure(data_range=1.0)",
+    "a mean over present classes": (
+        "def score(a, b):\n    s = mean_iou(a, b, 3, per_class=True)\n    return s[s >= 0].mean()"
+    ),
+    "a mean of samples": "def score(a, b):\n    return mean_iou(a, b, 3).mean()",
     "log_prob, as before": "torchmetrics.KLDivergence(False)",
     "an index": "RetrievalMAP('neg', -100)",
     "outputs": "torchmetrics.PearsonCorrCoef(3)",

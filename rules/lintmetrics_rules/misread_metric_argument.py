@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from lintmetrics import facts
+from lintmetrics.model.absent_classes import averaged_with_absent
 from lintmetrics.model.decomposability import higher_is_better
 from lintmetrics.model.dropped_keywords import dropped_keywords
 from lintmetrics.model.metric_api import UNKNOWN, MetricCall, is_guarded, read
@@ -37,7 +38,10 @@ class MisreadMetricArgument(Rule):
     code = "LM304"
     consequence = Consequence.WRONG_NUMBER
     since = "torchmetrics 1.0"
-    source = "run: torchmetrics 1.9.0 (PSNR of 20.0 dB reported as 29.6 dB; F1 0.033 apart)"
+    source = (
+        "run: torchmetrics 1.9.0 (PSNR of 20.0 dB reported as 29.6 dB; F1 0.033 apart; an IoU with "
+        "absent classes 0.02 and 0.63)"
+    )
     bad = """
     from torchmetrics import F1Score
 
@@ -60,6 +64,15 @@ class MisreadMetricArgument(Rule):
         for feed in fed_objects(module, _TRANSLATIONS):
             yield from _swapped(module, feed, feed.node, feed.metric)
 
+        for site, mean in averaged_with_absent(module):
+            yield Finding(
+                site,
+                "mean_iou answers -1 for a class that is absent, which this mean counts as a score",
+                help="average without them: scores[scores >= 0].mean(), or drop per_class",
+                node=mean,
+                blocked="average without the absent classes: scores[scores >= 0].mean(), or drop "
+                "per_class for the mean of each sample",
+            )
         for dropped in dropped_keywords(module):
             name = dropped.node.arg
             yield Finding(
