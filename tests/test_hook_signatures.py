@@ -55,7 +55,11 @@ def _class(owner: str, name: str, names: list[str]) -> str:
     step = STEP if owner == "module" and name != "training_step" else ""
     first = ["self", *(("trainer", "pl_module") if owner == "callback" else ())]
     given = ", ".join([*first, *names])
-    return f"class Own({BASES[owner]}):\n    def {name}({given}):\n        print(1)\n{step}"
+    return f"class Own({BASES[owner]}):\n    def {name}({given}):\n        {_body(name)}\n{step}"
+
+
+def _body(name: str) -> str:
+    return "optimizer_closure()" if name == "optimizer_step" else "print(1)"
 
 
 @pytest.mark.parametrize(("owner", "name", "row"), CHANGED, ids=lambda part: str(part)[:40])
@@ -79,7 +83,7 @@ def test_hooks_as_lightning_calls_them_are_no_finding(owner: str, tmp_path: Path
         if owner == "callback" and name not in ("state_dict", "load_state_dict"):
             first += ["trainer", "pl_module"]
         names = [p.name + ("=0" if p.name == "dataloader_idx" else "") for p in row.parameters]
-        text += f"    def {name}({', '.join([*first, *names])}):\n        print(1)\n\n"
+        text += f"    def {name}({', '.join([*first, *names])}):\n        {_body(name)}\n\n"
     assert messages(tmp_path, text) == []
 
 
@@ -230,6 +234,38 @@ def test_hooks_as_lightning_calls_them_are_no_finding(owner: str, tmp_path: Path
             def on_save_checkpoint(self, checkpoint):
                 return {"n": self.n}
         """,
+        """
+        class Own(pl.LightningModule):
+            def optimizer_step(self, *args, **kwargs):
+                self.n += 1
+                super().optimizer_step(*args, **kwargs)
+        """,
+        """
+        class Own(pl.LightningModule):
+            def optimizer_step(self, epoch, batch_idx, optimizer, closure):
+                loss = closure()
+                optimizer.step()
+        """,
+        """
+        class Own(pl.LightningModule):
+            def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
+                with self.timer:
+                    optimizer.step(closure=optimizer_closure)
+        """,
+        """
+        class Own(pl.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.automatic_optimization = False
+
+            def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
+                optimizer.step()
+        """,
+        """
+        class Own(Strange):
+            def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
+                optimizer.step()
+        """,
     ],
 )
 def test_what_lightning_can_call_is_no_finding(text: str, tmp_path: Path) -> None:
@@ -273,6 +309,33 @@ def test_what_lightning_can_call_is_no_finding(text: str, tmp_path: Path) -> Non
                     optimizer.step(closure)
             """,
             "takes `optimizer_idx`, and Lightning 2 passes something else in its place",
+        ),
+        (
+            """
+            class Own(pl.LightningModule):
+                def optimizer_step(self, epoch, i, optimizer, optimizer_idx, closure=None):
+                    optimizer.step(closure)
+            """,
+            "takes `optimizer_idx`, and Lightning 2 passes something else in its place",
+        ),
+        (
+            """
+            class Own(pl.LightningModule):
+                def optimizer_step(self, epoch, i, optimizer, opt_i, second_order_closure=None):
+                    optimizer.step()
+                    optimizer.zero_grad()
+            """,
+            "never calls `opt_i`, in which Lightning runs training_step and backward: "
+            "MisconfigurationException",
+        ),
+        (
+            """
+            class Own(pl.LightningModule):
+                def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
+                    optimizer.step()
+            """,
+            "never calls `optimizer_closure`, in which Lightning runs training_step and backward: "
+            "MisconfigurationException",
         ),
         (
             """

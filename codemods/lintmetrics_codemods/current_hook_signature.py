@@ -32,7 +32,7 @@ class CurrentHookSignature(Codemod):
         if misfit.problem == "index":
             return Fix(Relation.PRESERVES, self._default(editor, misfit), editor.edits)
         if row is None or misfit.problem == "unfilled":
-            return Blocked(row.note if row is not None else f"write {misfit.written}")
+            return Blocked(finding.help if row is None else row.note)
         if misfit.problem == "named":
             message = self._default(editor, misfit)
         elif misfit.problem == "several":

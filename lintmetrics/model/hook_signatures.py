@@ -15,6 +15,7 @@ from lintmetrics.model.hooks import STEPS, stage_of
 from lintmetrics.model.lightning_objects import is_left_alone, kind_of
 from lintmetrics.model.lightning_versions import consequence
 from lintmetrics.model.loaders import are_several, how_many, is_one
+from lintmetrics.model.optimizers import is_automatic
 from lintmetrics.model.own_hooks import given_first, mentions, owners
 from lintmetrics.project import ClassInfo
 from lintmetrics.releases import reaches
@@ -38,7 +39,8 @@ class Misfit(HookMethod):
             ``"index"`` (one that is given only where there are several dataloaders), ``"several"``
             (does not take that one, and there are several), ``"shifted"``
             (one takes what is meant for another), ``"unfilled"`` (reads a parameter that keeps its
-            default), ``"refused"`` or ``"named"`` (needs the name of today).
+            default), ``"unrun"`` (never calls the one that does the work), ``"refused"`` or
+            ``"named"`` (needs the name of today).
         parameter: the name of that parameter.
         consequence: what comes of it.
     """
@@ -151,8 +153,15 @@ def problem_of(
     for name in only:
         if name not in by_name and default_of(function, name) is None:
             return "requires", name
+    for name, wanted in zip(names, given, strict=False):
+        if name in gone and name != wanted:
+            return "shifted", name
     if _lacks_index(cls, owner, function, current):
         return "several", "dataloader_idx"
+    if owner == "module" and current.name == "optimizer_step" and len(names) >= len(given):
+        closure = names[len(given) - 1]
+        if not arguments.vararg and not any(loads(function, closure)) and is_automatic(cls):
+            return "unrun", closure
     return _unfilled(function, names, only, gone)
 
 
@@ -224,7 +233,7 @@ def change_of(owner: str, function: FunctionNode, problem: str, parameter: str) 
         rows = (facts.hook(owner, function.name, kind) for kind in kinds)
         return next((row for row in rows if row is not None), None)
     row = facts.hook(owner, function.name, "signature")
-    if row is None:
+    if row is None or problem == "unrun":
         return None
     new = row.successors[0][1]
     if problem == "lacks":

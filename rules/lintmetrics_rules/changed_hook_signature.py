@@ -41,6 +41,8 @@ class ChangedHookSignature(Rule):
         """Find hooks that cannot be called, or wait for what never comes."""
         for misfit in misfits(cls):
             note = misfit.row.note if misfit.row is not None else ""
+            if misfit.problem == "unrun":
+                note = f"step with optimizer.step(closure={misfit.parameter})"
             yield Finding(
                 misfit,
                 _message(misfit),
@@ -72,6 +74,11 @@ def _message(misfit: Misfit) -> str:
         )
     if misfit.problem == "shifted":
         return f"{name} takes `{parameter}`, and Lightning 2 passes something else in its place"
+    if misfit.problem == "unrun":
+        return (
+            f"{name} never calls `{parameter}`, in which Lightning runs training_step and "
+            "backward: MisconfigurationException"
+        )
     if misfit.problem == "unfilled":
         return f"{name} reads `{parameter}`, which Lightning 2 never passes"
     error = "RuntimeError" if misfit.problem == "refused" else "TypeError"
