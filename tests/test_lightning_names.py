@@ -504,3 +504,45 @@ def test_methods_of_a_trainer_that_its_arguments_made_are_found(tmp_path: Path) 
         "Trainer.lr_find()",
         "Trainer.init_optimizers()",
     ]
+
+
+_PASSED_OVER = """
+import pytorch_lightning as pl
+
+
+class Timer(pl.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        try:
+            print(trainer.training_type_plugin.reduce(self.seconds))
+        except AttributeError:
+            pass
+"""
+
+
+def test_what_a_try_passes_over_is_lost(tmp_path: Path) -> None:
+    projects.written(tmp_path, {"timer.py": _PASSED_OVER})
+    (found,) = projects.check(tmp_path, "LM503").diagnostics
+    assert found.consequence.value == "ignored"
+    assert "passes over" in found.message
+    projects.fix(tmp_path, "LM503")
+    assert "trainer.strategy.reduce" in (tmp_path / "timer.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("            pass\n", "            print(trainer.strategy.reduce(self.seconds))\n"),
+        ("            pass\n", "            pass\n        else:\n            return\n"),
+        ("AttributeError", "TypeError"),
+        ("  try:", "  if not hasattr(trainer, 'strategy'):\n            return\n        try:"),
+        (
+            "        try:",
+            "        try:\n            print(trainer.strategy)\n        except AttributeError:\n"
+            "            pass\n        try:",
+        ),
+    ],
+)
+def test_what_a_try_has_another_way_for_is_quiet(old: str, new: str, tmp_path: Path) -> None:
+    assert old in _PASSED_OVER
+    projects.written(tmp_path, {"timer.py": _PASSED_OVER.replace(old, new)})
+    assert projects.codes(projects.check(tmp_path, "LM503")) == []

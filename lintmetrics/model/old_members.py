@@ -32,6 +32,7 @@ class OldMember:
         module: the file; ``node``: the attribute.
         owner: the class that had it; ``change``: what became of it.
         consequence: what the place does.
+        is_passed_over: it stands in a ``try`` that goes on without it when it raises.
     """
 
     module: Module = field(repr=False)
@@ -39,6 +40,7 @@ class OldMember:
     owner: str
     change: Change
     consequence: Consequence
+    is_passed_over: bool = False
 
 
 def old_members(module: Module, group: str) -> Iterator[OldMember]:
@@ -100,10 +102,34 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
     if change.owner not in kind.names or not _is_ours(module, node, kind, change):
         return None
     if is_left_alone(module, node, node.attr):
-        return None
+        if not _is_passed_over(module, node, change):
+            return None
+        return OldMember(module, node, change.owner, change, Consequence.IGNORED, True)
     if is_store and change.kind == "attribute":
         found = Consequence.IGNORED
     return OldMember(module, node, change.owner, change, found)
+
+
+def _is_passed_over(module: Module, node: ast.Attribute, change: Change) -> bool:
+    """Tell whether a ``try`` does nothing in the place of what its body did in Lightning 1."""
+    attempt = next((one for one in module.ancestors(node) if isinstance(one, ast.Try)), None)
+    if change.kind not in ("attribute", "method") or attempt is None or attempt.orelse:
+        return False
+    inside = any(node in subtree(statement) for statement in attempt.body)
+    passed = [h for h in attempt.handlers if all(isinstance(one, ast.Pass) for one in h.body)]
+    caught = {
+        getattr(name, "id", "")
+        for handler in passed
+        for name in (subtree(handler.type) if handler.type is not None else ())
+    }
+    if not inside or len(passed) != len(attempt.handlers) or "AttributeError" not in caught:
+        return False
+    if is_left_alone(module, attempt, node.attr):
+        return False
+    # Elsewhere in the function, another try may hold what newer releases have.
+    function = module.enclosing_function(node)
+    others = [one for one in subtree(function or module.tree) if isinstance(one, ast.Try)]
+    return others == [attempt]
 
 
 def _is_indexed(node: ast.Attribute, parent: ast.AST | None) -> bool:

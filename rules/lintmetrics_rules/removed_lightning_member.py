@@ -46,7 +46,12 @@ class RemovedLightningMember(Rule):
             change = member.change
             call = "()" if change.kind == "method" else ""
             name = f"{member.owner}.{change.member}{call}"
-            if member.consequence is Consequence.IGNORED:
+            if member.is_passed_over:
+                message = (
+                    f"{name} is gone {failing(change, module.project)}, and the except passes over "
+                    "what depends on it"
+                )
+            elif member.consequence is Consequence.IGNORED:
                 message = f"{name} is set, and nothing of Lightning reads it"
             elif member.consequence is Consequence.STALE:
                 message = f"{name} is deprecated"
