@@ -435,3 +435,30 @@ def test_a_file_that_a_profiler_takes_for_a_folder(given: str, count: int, tmp_p
         f"    return pl.profilers.AdvancedProfiler({given})\n"
     )
     assert len(_found(tmp_path, text, "LM507")) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("import pl_bolts\n", [2]),
+        ("import pl_bolts.optimizers as bolts\n", [2]),
+        ("from pl_bolts.models import UNet, PixelCNN\n", [2]),
+        ("def build():\n    from pl_bolts.models import UNet\n    return UNet()\n", [3]),
+        ("try:\n    import pl_bolts\nexcept ImportError:\n    pl_bolts = None\n", []),
+        ("try:\n    import pl_bolts\nexcept ImportError:\n    raise ValueError('no')\n", [3]),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pl_bolts\n", []),
+        ("from flags import _BOLTS_AVAILABLE\nif _BOLTS_AVAILABLE:\n    import pl_bolts\n", []),
+        ("from .pl_bolts import UNet\n", []),
+        ("import pl_bolts_of_ours\n", []),
+    ],
+)
+def test_a_package_that_goes_with_lightning_one_alone(
+    text: str, lines: list[int], tmp_path: Path
+) -> None:
+    found = _found(tmp_path, f"import pytorch_lightning as pl\n{text}", "LM513")
+    assert [line for _, line, _ in found] == lines
+
+
+def test_a_project_may_be_that_package(tmp_path: Path) -> None:
+    written(tmp_path, {"pl_bolts/__init__.py": "", "pl_bolts/models.py": "import torch\n"})
+    assert _found(tmp_path, "import pytorch_lightning\nimport pl_bolts.models\n", "LM513") == []

@@ -958,3 +958,57 @@ def callback_states_since() -> str:
 def optimizer_keys(kind: str) -> frozenset[str]:
     """Return the keys that Lightning reads in the dict of an ``optimizer`` or ``scheduler``."""
     return frozenset(row["key"] for row in rows("optimizer_keys") if row["dict"] == kind)
+
+
+# Packages beside Lightning ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A package for Lightning 1 that cannot be imported beside newer releases.
+
+    Args:
+        package: what is imported; ``distribution``: what is installed; ``last``: its last release.
+        since: the release of Lightning from which on it fails; ``error``: what importing it raises.
+        help: what to do; ``source``: how this is known.
+    """
+
+    package: str
+    distribution: str
+    last: str
+    since: str
+    error: str
+    help: str
+    source: str
+
+
+@cache
+def lightning_companions() -> dict[str, Companion]:
+    """Return the packages for Lightning 1 that newer releases are too new for, by name."""
+    return {row["package"]: Companion(**row) for row in rows("lightning_companions")}
+
+
+@dataclass(frozen=True)
+class BeforeTrainer:
+    """A member of a module that asks for the Trainer, which no module has while it is made.
+
+    Args:
+        member: its name; ``use``: ``"read"``, ``"call"``, or ``"attribute"`` (one of it is read).
+        consequence: what comes of it; ``since``: the first release looked at of which this is so.
+        text: what comes of it, in words; ``help``: what to write instead.
+        source: what was run.
+    """
+
+    member: str
+    use: str
+    consequence: str
+    since: str
+    text: str
+    help: str
+    source: str
+
+
+@cache
+def before_trainer() -> dict[str, BeforeTrainer]:
+    """Return the members of a module that ask for its Trainer, by name."""
+    return {row["member"]: BeforeTrainer(**row) for row in rows("before_trainer")}
