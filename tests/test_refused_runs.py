@@ -206,3 +206,52 @@ def test_none_on_several_devices_is_found(tmp_path: Path) -> None:
 )
 def test_none_on_what_may_be_one_device_is_quiet(text: str, tmp_path: Path) -> None:
     assert found(tmp_path, SKIPS + text) == []
+
+
+def made(body: str) -> str:
+    return f"class Made(pl.LightningModule):\n    def __init__(self):\n        {body}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "self.epochs = self.trainer.max_epochs",
+            "self.trainer before there is a Trainer: Runtime",
+        ),
+        ("self.opt = self.optimizers()", "self.optimizers before there is a Trainer: RuntimeError"),
+        ("self.print('made')", "self.print before there is a Trainer: RuntimeError"),
+        (
+            "self.logger.experiment.add_text('a', 'b')",
+            "self.logger before there is a Trainer: Attr",
+        ),
+        ("self.log('a', 1.0)", "self.log before there is a Trainer: nothing is logged"),
+    ],
+)
+def test_what_asks_for_a_trainer_too_early_is_found(
+    body: str, message: str, tmp_path: Path
+) -> None:
+    (said,) = found(tmp_path, made(body))
+    assert said.startswith(f"Made.__init__ asks for {message}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        made("print('made')"),
+        made("self.get = lambda: self.trainer"),
+        made("def later():\n            return self.trainer"),
+        made("if self.ready:\n            self.epochs = self.trainer.max_epochs"),
+        made("try:\n            self.trainer\n        except RuntimeError:\n            pass"),
+        made("self.trainer = None\n        self.a = self.trainer"),
+        made("self.rank = self.global_rank"),
+        made("self.has = self.logger is not None"),
+        made("self.log_a = self.log"),
+        made("self.log('a', 1.0)") + "\n    def log(self, name, value):\n        pass\n",
+        made("self.trainer.max_epochs").replace("__init__", "setup"),
+        made("self.trainer.max_epochs").replace("pl.LightningModule", "pl.Callback"),
+        "from other import Base\n\n" + made("self.trainer.a").replace("pl.", "Base, pl."),
+    ],
+)
+def test_what_needs_no_trainer_or_runs_later_is_quiet(text: str, tmp_path: Path) -> None:
+    assert found(tmp_path, text) == []

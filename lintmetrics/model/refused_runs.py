@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from lintmetrics import facts
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model.batch_parts import local_value
 from lintmetrics.model.devices import is_distributed
@@ -28,6 +29,7 @@ _STEPS = {
 }
 _LOADERS = {"fit": "train_dataloader", "validate": "val_dataloader", "test": "test_dataloader"}
 _BRANCHES = (ast.If, ast.For, ast.While, ast.Try, ast.Match)
+_SHORT = (ast.IfExp, ast.BoolOp, ast.Lambda, ast.comprehension, ast.GeneratorExp, ast.With)
 _NONE_ALONE = "2.6"  # None of one device alone: loops/optimization/automatic.py of 2.6.6.
 _SCHEDULER = "GradientAccumulationScheduler"
 
@@ -53,6 +55,7 @@ def refused_runs(module: Module) -> Iterator[RefusedRun]:
     """Yield the calls of ``fit``, ``validate`` and ``test`` in a file that raise at once."""
     for one in module.classes:
         yield from _without_loss(one)
+        yield from _before_trainer(one)
     if "rainer" not in module.source.code:
         return
     for call in trainer_calls(module.project):
@@ -192,6 +195,57 @@ def _loader_of(cls: ClassInfo, name: str) -> ast.Call | None:
                 ):
                     return node.value
     return None
+
+
+def _before_trainer(cls: ClassInfo) -> Iterator[RefusedRun]:
+    """Yield what the ``__init__`` of a module asks of a Trainer that it cannot have yet."""
+    init = cls.methods.get("__init__")
+    if init is None or not init.args.args or not _is_plain(cls) or has_strange_bases(cls):
+        return
+    own = init.args.args[0].arg
+    for node in own_nodes(init):
+        if not (isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)):
+            continue
+        row = facts.before_trainer().get(node.attr)
+        if row is None or not (isinstance(node.value, ast.Name) and node.value.id == own):
+            continue
+        if not reaches(cls.module.project.target_lightning, row.since or "0"):
+            continue
+        above = cls.module.parent(node)
+        is_used = {
+            "read": True,
+            "call": isinstance(above, ast.Call) and above.func is node,
+            "attribute": isinstance(above, ast.Attribute),
+        }[row.use]
+        if not is_used or _has_own(cls, node.attr) or not _is_certain(cls.module, node):
+            continue
+        yield RefusedRun(
+            cls.module,
+            node,
+            f"{cls.node.name}.__init__ asks for {own}.{node.attr} before there is a Trainer: "
+            f"{row.text}",
+            row.help,
+            Consequence(row.consequence),
+        )
+
+
+def _has_own(cls: ClassInfo, name: str) -> bool:
+    """Tell whether a class gives a name of Lightning's another meaning."""
+    stored = re.compile(rf"\.{name}\s*(?::[^=\n]*)?=(?!=)")
+    return any(
+        name in owner.namespace or stored.search(owner.module.source.segment(owner.node))
+        for owner in (*cls.mro(), *cls.subclasses)
+    )
+
+
+def _is_certain(module: Module, node: ast.AST) -> bool:
+    """Tell whether code runs whenever its function does."""
+    for around in module.ancestors(node):
+        if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return True
+        if isinstance(around, (*_BRANCHES, *_SHORT)):
+            return False
+    return False
 
 
 # How it optimizes --------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ class RefusedRun(Rule):
     ``test`` their step and data; a data module excludes loaders. A module that steps its optimizers
     itself excludes ``gradient_clip_val`` and ``accumulate_grad_batches`` of the Trainer. Lightning
     says so when the run begins, after the data is prepared. A ``training_step`` that returns no
-    loss trains nothing, and one that returns ``None`` at times raises on several devices.
+    loss trains nothing, and one that returns ``None`` at times raises on several devices. An
+    ``__init__`` that asks for ``self.trainer`` raises, and what it logs is lost.
 
     Found where the Trainer and the class of the module can be seen.
     """
