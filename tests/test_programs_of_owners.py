@@ -190,6 +190,23 @@ def test_a_logger_of_the_project_may_have_a_list_of_experiments(tmp_path: Path) 
     assert _found(tmp_path, EXPERIMENTS + own, "LM503") == []
 
 
+def test_another_object_with_a_close_says_nothing_of_loggers(tmp_path: Path) -> None:
+    text = """\
+    import pytorch_lightning as pl
+
+    class Store:
+        def close(self):
+            print(1)
+
+    def run(trainer: pl.Trainer, model):
+        trainer.fit(model)
+        trainer.logger.close()
+    """
+    assert [line for _, line, _ in _found(tmp_path, text, "LM503")] == [9]
+    own = text.replace("class Store:", "class Mine(pl.loggers.Logger):")
+    assert _found(tmp_path, own, "LM503") == []
+
+
 def test_what_a_trainer_counts_and_holds_cannot_be_set(tmp_path: Path) -> None:
     text = """\
     import pytorch_lightning as pl

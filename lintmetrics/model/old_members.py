@@ -91,8 +91,8 @@ def _member(module: Module, node: ast.Attribute, change: Change) -> OldMember | 
             return None
         if outer not in kind_of(module, node.value.value).names or _is_stored(module, node.attr):
             return None
-        if inner == "logger" and module.project.mentioning(re.compile(rf"\bdef {node.attr}\b")):
-            return None  # A logger of the project's own may have it.
+        if inner == "logger" and _is_of_own_logger(module, node.attr):
+            return None
         left = is_left_alone(module, node, node.attr)
         return None if left else OldMember(module, node, change.owner, change, found)
     if change.kind == "argparse" and not kind.names:
@@ -143,6 +143,15 @@ def _is_one_of_many(parent: ast.AST | None) -> bool:
     """Tell whether the first experiment, or another, is taken of those of several loggers."""
     place = parent.slice if isinstance(parent, ast.Subscript) else None
     return isinstance(place, ast.Constant) and type(place.value) is int
+
+
+def _is_of_own_logger(module: Module, name: str) -> bool:
+    """Tell whether a logger of the project's own has what those of Lightning lack."""
+    return any(
+        name in cls.namespace and "Logger" in " ".join((cls.node.name, *cls.base_names))
+        for other in module.project.mentioning(re.compile(rf"\bdef {name}\b"))
+        for cls in other.classes
+    )
 
 
 def _is_of_class(module: Module, value: ast.expr) -> bool:
