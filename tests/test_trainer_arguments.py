@@ -164,3 +164,11 @@ def test_every_condition_of_the_table_asks_for_its_own_argument() -> None:
         names = {n.id for n in ast.walk(ast.parse(row.refused)) if isinstance(n, ast.Name)}
         assert row.argument in names, row
         assert row.example.startswith(f"{row.owner}("), row
+
+
+@pytest.mark.parametrize(
+    "value", ["4", "'4'", "None", "True", "[4]", "(4,)", "{}", "{1: 'a'}", "0.5"]
+)
+def test_no_row_stumbles_over_a_value_of_another_type(value: str, tmp_path: Path) -> None:
+    calls = {f"{row.owner}({row.argument}={value})" for row in ROWS}
+    found(tmp_path, "\n".join(sorted(calls)))  # It fails where a rule crashes.

@@ -139,8 +139,8 @@ def holds(condition: str, values: Mapping[str, object]) -> bool:
         return False
     try:
         return bool(eval(_compiled(condition), {"__builtins__": {}, **_WORDS, **values}))
-    except TypeError:
-        return False  # Values that do not compare, such as a text with a number.
+    except (TypeError, ValueError, AttributeError):
+        return False  # A value of another type than the row is about, such as a text for a number.
 
 
 @functools.cache
