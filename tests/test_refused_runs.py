@@ -181,6 +181,8 @@ def test_a_step_that_returns_no_loss_is_found(tmp_path: Path) -> None:
         module("raise NotImplementedError"),
         module(LOG, "def configure_optimizers(self):\n        return None\n"),
         module(LOG, "def configure_optimizers(self):\n        pass\n"),
+        module(LOG, "def configure_optimizers(self):\n        return [], []\n"),
+        module(LOG, "def configure_optimizers(self):\n        return []\n"),
         module(LOG, "automatic_optimization = False\n    " + ADAM),
         module(LOG + "\n        self.optimizers().step()"),
         module(LOG, "net = None\n"),

@@ -306,7 +306,14 @@ def _has_optimizer(cls: ClassInfo) -> bool:
     if method is None:
         return False
     returned = [node.value for node in own_nodes(method.node) if isinstance(node, ast.Return)]
-    return bool(returned) and not any(one is None or _is_none(one) for one in returned)
+    return bool(returned) and not any(one is None or _is_nothing(one) for one in returned)
+
+
+def _is_nothing(node: ast.expr) -> bool:
+    """Tell whether an answer holds no optimizer: ``None``, ``[]``, ``[], []``."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return all(_is_nothing(one) for one in node.elts)
+    return _is_none(node) or (isinstance(node, ast.Dict) and not node.keys)
 
 
 def _is_none(node: ast.expr) -> bool:
