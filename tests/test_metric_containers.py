@@ -246,6 +246,15 @@ def _named(texts: dict[str, str]) -> dict[str, str]:
 
 
 QUIET = {
+    "an entry of a dict that is written down": module(
+        "self.r2 = R2Score()",
+        "self._scores(x, y, self.stage)",
+        rest="""
+        def _scores(self, x, y, stage):
+            self.r2(x, y)
+            self.log_dict({f"{stage}_loss": x.mean(), f"{stage}_r2": self.r2}, on_epoch=True)
+        """,
+    ),
     "other tasks": (
         "MetricCollection([F1Score(task='binary'), F1Score(task='multiclass', num_classes=3)])"
     ),

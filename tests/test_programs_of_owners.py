@@ -154,6 +154,12 @@ def test_what_a_variable_is_said_to_be_counts_where_its_making_is_unknown(tmp_pa
     def third(config):
         trainer = hydra.utils.instantiate(config.trainer)
         trainer.tune(model=None)
+
+    def fourth(config):
+        trainer: Trainer = getattr(config.module, config.name)
+        trainer.tune(model=None)
+        Kind: Trainer = hydra.utils.instantiate(config.kind)
+        Kind.tune(model=None)
     """
     found = _found(tmp_path, text, "LM503")
     assert [line for _, line, _ in found] == [6]

@@ -16,6 +16,8 @@ ROOT = re.compile(r"(?:pytorch_lightning|lightning\.pytorch|lightning)\.(?!fabri
 """A dotted name of Lightning, and what it is called below the root."""
 
 _HARMLESS_BASE = re.compile(r"(?:torch|abc|typing|builtins|collections|enum)\.|object$")
+# What is found by its name may be the class, whatever the annotation says of its objects.
+_FINDS_CLASSES = re.compile(r"getattr|class|locate|import|type|cls", re.I)
 _STEPS = 6  # From one name to what it was made of.
 
 
@@ -140,6 +142,8 @@ def _said_to_be(module: Module, nodes: Iterable[ast.AST], name: str) -> Kind:
     ]
     statement = given[0] if len(given) == 1 else None
     if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.value, ast.Call):
+        return _NOTHING
+    if name[:1].isupper() or _FINDS_CLASSES.search(_spelled(statement.value.func)):
         return _NOTHING
     return _of_annotation(module, statement.annotation)
 

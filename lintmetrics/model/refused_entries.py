@@ -33,7 +33,7 @@ def refused_entry(call: LogCall) -> RefusedValue | None:
         return None
     if made is None:
         return None
-    found = _of_object(call, made) if call.is_dict else None
+    found = _of_object(call, made) if call.is_dict and call.entry is None else None
     found = found or _of_computed(call, made)
     target = call.module.project.target_lightning
     return found if found is not None and reaches(target, found.since) else None
