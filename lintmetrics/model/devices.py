@@ -49,6 +49,7 @@ def is_distributed(cls: ClassInfo) -> bool:
     return bool(told) and all(told)
 
 
+@kept
 def gathers(cls: ClassInfo) -> bool:
     """Tell whether a class gathers from the other processes by hand, and may log the outcome."""
     owners = list(dict.fromkeys((cls, *cls.mro())))
@@ -57,6 +58,7 @@ def gathers(cls: ClassInfo) -> bool:
     return any(_hands_to_gather(one.module, one.node, 0) for one in owners)
 
 
+@kept
 def is_alone(project: Project) -> bool:
     """Tell whether every Trainer of a project is told of one device."""
     counts = [

@@ -73,19 +73,21 @@ def pattern_of(template: str) -> re.Pattern[str]:
 def logged_keys(project: Project, runs: Runs = ALL_RUNS) -> LoggedKeys:
     """Return every key that trainings of a project log; worked out only where a key is in doubt."""
     keys: set[str] = set()
-    is_open = False
     for module in project.mentioning(LOG):
-        for call in module.calls:
-            for key in keys_of(module, call):
-                if not runs.has_part(module, call):
-                    break
-                if key is None or not key.strip("*"):
-                    is_open = True
-                else:
-                    keys.add(key)
-        if is_open:
-            break
-    return LoggedKeys(frozenset(keys), is_open)
+        if not runs.may_run(module):
+            continue
+        for call, key in _keys_in(module):
+            if not runs.has_part(module, call):
+                continue
+            if key is None or not key.strip("*"):
+                return LoggedKeys(frozenset(keys), True)
+            keys.add(key)
+    return LoggedKeys(frozenset(keys), False)
+
+
+@kept
+def _keys_in(module: Module) -> list[tuple[ast.Call, str | None]]:
+    return [(call, key) for call in module.calls for key in keys_of(module, call)]
 
 
 def keys_of(module: Module, call: ast.Call) -> Iterator[str | None]:

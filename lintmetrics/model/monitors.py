@@ -195,24 +195,31 @@ def is_spelled(monitor: Monitor) -> bool:
 def _spelling(project: Project, key: str, runs: Runs) -> tuple[bool, frozenset[str]]:
     """Return whether a key is written but where it is watched, and the hooks that return it.
 
-    There are no such hooks where anything else writes it. Many may watch one key: the texts of the
-    project are searched once for each, up to the first place that decides.
+    There are no such hooks where anything else writes it.
+    """
+    found: set[str] = set()
+    for module, node, hook in _spelled(project, key):
+        if not runs.has_part(module, node):
+            continue
+        if not hook:
+            return True, frozenset()
+        found.add(hook)
+    return bool(found), frozenset(found)
+
+
+@kept
+def _spelled(project: Project, key: str) -> list[tuple[Module, ast.AST, str]]:
+    """Return where a key is written but where it is watched, and the hook that returns it there.
+
+    Many may watch one key: the texts of the project are searched once for each.
     """
     quoted = re.compile(rf"(['\"]){re.escape(key)}\1")
-    found: set[str] = set()
-    for module in project.mentioning(quoted, key):
-        for node in subtree(module.tree):
-            spelled = isinstance(node, ast.Constant) and node.value == key
-            if not spelled or _is_watched(module, node):
-                continue
-            assert isinstance(node, ast.Constant)
-            if not runs.has_part(module, node):
-                continue
-            hook = _hook_that_returns(module, node)
-            if not hook:
-                return True, frozenset()
-            found.add(hook)
-    return bool(found), frozenset(found)
+    return [
+        (module, node, _hook_that_returns(module, node))
+        for module in project.mentioning(quoted, key)
+        for node in subtree(module.tree)
+        if isinstance(node, ast.Constant) and node.value == key and not _is_watched(module, node)
+    ]
 
 
 def returned_by(monitor: Monitor) -> str:

@@ -46,9 +46,13 @@ class Runs:
     files: frozenset[str] | None = None
     is_seen: bool = False
 
+    def may_run(self, module: Module) -> bool:
+        """Tell whether anything of a file may run in them."""
+        return self.files is None or module.path in self.files
+
     def has_part(self, module: Module, node: ast.AST) -> bool:
         """Tell whether code may run in them; that of a module that is not trained does not."""
-        if self.files is not None and module.path not in self.files:
+        if not self.may_run(module):
             return False
         if not self.family:
             return True
