@@ -86,3 +86,10 @@ def parameter_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str
     given = function.args
     every = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
     return {argument.arg for argument in every if argument is not None}
+
+
+def root_name(node: ast.AST) -> str:
+    """Return the name that a path such as ``self.a[0].b`` begins with; empty for no name."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

@@ -14,7 +14,7 @@ from lintmetrics.model.flow import LightningClass
 from lintmetrics.model.log_calls import LogCall, LogContext
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import numbers
-from lintmetrics.tree import subtree
+from lintmetrics.tree import root_name, subtree
 
 if TYPE_CHECKING:
     from lintmetrics.project import ClassInfo, Module
@@ -281,19 +281,13 @@ def _is_by_choice(
             elif not isinstance(node, _OF_CHOICES):
                 return False
     for node in subtree(made):
-        if isinstance(node, ast.Call) and _root_of(node.func) == "self":
+        if isinstance(node, ast.Call) and root_name(node.func) == "self":
             return False
         if isinstance(node, ast.Name):
             changes = bindings(module, node.id, function)
             if any(change.lineno >= made_in.lineno for change in changes):
                 return False
     return True
-
-
-def _root_of(node: ast.expr) -> str:
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def reads_of(function: FunctionNode, name: str) -> list[ast.Name]:

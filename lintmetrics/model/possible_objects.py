@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lintmetrics.model.hooks import LOG_HOOKS
 from lintmetrics.model.tensors import bindings
-from lintmetrics.tree import subtree
+from lintmetrics.tree import root_name, subtree
 
 if TYPE_CHECKING:
     from lintmetrics.edits import FunctionNode
@@ -40,7 +40,7 @@ def may_be_object(place: Place, node: ast.expr, steps: int = _STEPS) -> bool:
     if isinstance(node, ast.Attribute):
         return _attribute(place, node)
     if isinstance(node, ast.Subscript):
-        if _root(node) == "self":
+        if root_name(node) == "self":
             return not _is_of_numbers(node)
         return may_be_object(place, node.value, steps - 1)
     if isinstance(node, ast.Name):
@@ -54,15 +54,9 @@ def may_be_object(place: Place, node: ast.expr, steps: int = _STEPS) -> bool:
     return False
 
 
-def _root(node: ast.expr) -> str:
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def _attribute(place: Place, node: ast.Attribute) -> bool:
     """Tell whether an attribute is used as an object is, anywhere in the project."""
-    if _root(node) not in ("self", "pl_module", "trainer"):
+    if root_name(node) not in ("self", "pl_module", "trainer"):
         return False
     if _is_of_numbers(node):
         return False
@@ -117,7 +111,7 @@ def _element(place: Place, node: ast.expr, steps: int) -> bool:
         inner = [node.func.value] if isinstance(node.func, ast.Attribute) else []
         return any(_element(place, part, steps - 1) for part in (*inner, *node.args))
     if isinstance(node, (ast.Attribute, ast.Subscript)):
-        return _root(node) == "self"
+        return root_name(node) == "self"
     if isinstance(node, (ast.List, ast.Tuple)):
         return any(may_be_object(place, part, steps - 1) for part in node.elts)
     return may_be_object(place, node, steps - 1)

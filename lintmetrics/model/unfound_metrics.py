@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lintmetrics.model.hooks import LOG_HOOKS
 from lintmetrics.model.tensors import bindings
 from lintmetrics.model.values import Metric, options
-from lintmetrics.tree import parameter_names, subtree
+from lintmetrics.tree import parameter_names, root_name, subtree
 
 if TYPE_CHECKING:
     from lintmetrics.edits import FunctionNode
@@ -62,7 +62,7 @@ def _why(call: LogCall, metric: Metric) -> str | None:
         if not isinstance(made, ast.Call):
             return None
         func = made.func
-        if isinstance(func, ast.Attribute) and func.attr == "clone" and _root(func) == "self":
+        if isinstance(func, ast.Attribute) and func.attr == "clone" and root_name(func) == "self":
             return "is a clone"
         return None
     constructor = metric.constructor
@@ -103,13 +103,7 @@ def _is_whole(module: Module, statement: ast.Assign) -> bool:
 
 
 def _is_attribute(value: ast.expr, path: str) -> bool:
-    return isinstance(value, ast.Attribute) and value.attr == path and _root(value) == "self"
-
-
-def _root(node: ast.AST) -> str:
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
+    return isinstance(value, ast.Attribute) and value.attr == path and root_name(value) == "self"
 
 
 def _is_kept(function: ast.AST, name: str) -> bool:
@@ -135,6 +129,6 @@ def _hands_over(call: LogCall) -> bool:
             if name in ("add_module", "register_module", "setattr"):
                 return True
             is_set = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-            if is_set and _root(node) != "self":
+            if is_set and root_name(node) != "self":
                 return True
     return False
