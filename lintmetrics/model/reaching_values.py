@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from lintmetrics.project import Module
-from lintmetrics.tree import own_nodes, subtree
+from lintmetrics.tree import own_nodes, parameter_names, subtree
 
 
 def reaching_values(module: Module, name: ast.Name) -> Iterator[ast.expr]:
@@ -17,7 +17,7 @@ def reaching_values(module: Module, name: ast.Name) -> Iterator[ast.expr]:
     """
     function = module.enclosing_function(name)
     if function is not None:
-        if name.id not in module.scope_of(function) or _is_parameter(function, name.id):
+        if name.id not in module.scope_of(function) or name.id in parameter_names(function):
             return
         nodes = list(own_nodes(function))
         body = function.body
@@ -43,12 +43,6 @@ def reaching_values(module: Module, name: ast.Name) -> Iterator[ast.expr]:
         if before and _reaches(module, statement, place, name.id, body):
             assert statement.value is not None
             yield statement.value
-
-
-def _is_parameter(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> bool:
-    arguments = function.args
-    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return any(one.arg == name for one in (*named, arguments.vararg, arguments.kwarg) if one)
 
 
 def _asks(node: ast.AST, name: str) -> bool:
