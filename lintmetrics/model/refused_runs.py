@@ -16,7 +16,7 @@ from lintmetrics.model.optimizers import is_automatic
 from lintmetrics.model.put_style import callbacks_of
 from lintmetrics.model.trainer_arguments import UNKNOWN, is_expected, value_of
 from lintmetrics.model.trainer_callbacks import given_callbacks
-from lintmetrics.model.trainer_calls import TrainerCall, trainer_calls
+from lintmetrics.model.trainer_calls import TrainerCall, model_of, trainer_calls
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.releases import reaches
 from lintmetrics.rule import Consequence
@@ -100,8 +100,7 @@ def _says(call: TrainerCall) -> str:
 
 def _not_made(call: TrainerCall) -> Iterator[RefusedRun]:
     """Yield a run of a class, of which nobody made a module."""
-    given = next((k.value for k in call.node.keywords if k.arg == "model"), None)
-    given = given or (call.node.args[0] if call.node.args else None)
+    given = model_of(call.node)
     if not isinstance(given, (ast.Name, ast.Attribute)):
         return
     symbol = call.module.resolve(given)

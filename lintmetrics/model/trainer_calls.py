@@ -56,7 +56,11 @@ def trainer_calls(project: Project) -> list[TrainerCall]:
     """Return every call in a project that may hand a module to a Trainer."""
     return [
         TrainerCall(
-            module, call, func.attr, _trainer(module, func.value), classes_of(module, _model(call))
+            module,
+            call,
+            func.attr,
+            _trainer(module, func.value),
+            classes_of(module, model_of(call)),
         )
         for module in project.mentioning(_CALLED)
         for call in module.calls
@@ -75,7 +79,8 @@ def _trainer(module: Module, node: ast.expr) -> ast.Call | None:
     return made if isinstance(made, ast.Call) and is_trainer(module, made) else None
 
 
-def _model(call: ast.Call) -> ast.expr | None:
+def model_of(call: ast.Call) -> ast.expr | None:
+    """Return what a call hands to a Trainer as the module; ``None`` for nothing."""
     named = next((k.value for k in call.keywords if k.arg == "model"), None)
     return named or (call.args[0] if call.args else None)
 
