@@ -13,6 +13,7 @@ from lintmetrics.model.made_metrics import (
     is_expected_to_fail,
     made_metric,
     members_of,
+    written_members,
 )
 from lintmetrics.model.metric_api import LIBRARY
 from lintmetrics.project import Module
@@ -66,14 +67,8 @@ def _is_renamed(made: MadeMetric, keyword: ast.keyword, call: ast.Call) -> bool:
 
 def _known(made: MadeMetric) -> set[str]:
     """Return the keywords that the members take; none where not all are known."""
-    first = made.call.args[0] if made.call.args else None
-    listed: list[ast.expr] = list(made.call.args)
-    if isinstance(first, (ast.List, ast.Tuple)):
-        listed = list(first.elts)
-    elif isinstance(first, ast.Dict):
-        listed = list(first.values)
     members = list(members_of(made))
-    if not members or len(members) != len(listed):
+    if not members or len(members) != len(written_members(made.call)):
         return set()
     found: set[str] = set()
     for member in members:

@@ -105,16 +105,18 @@ def members_of(made: MadeMetric) -> Iterator[MadeMetric]:
     Args:
         made: the call that makes the collection.
     """
-    first = made.call.args[0] if made.call.args else None
-    listed: list[ast.expr] = list(made.call.args)
-    if isinstance(first, (ast.List, ast.Tuple)):
-        listed = list(first.elts)
-    elif isinstance(first, ast.Dict):
-        listed = list(first.values)
-    for member in listed:
+    for member in written_members(made.call):
         found = made_metric(made.module, member)
         if found is not None and not found.is_collection:
             yield found
+
+
+def written_members(collection: ast.Call) -> list[ast.expr]:
+    """Return the expressions that a MetricCollection is made of, whatever they are."""
+    first = collection.args[0] if collection.args else None
+    if isinstance(first, (ast.List, ast.Tuple)):
+        return list(first.elts)
+    return list(first.values if isinstance(first, ast.Dict) else collection.args)
 
 
 def argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
