@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lintmetrics.edits import FunctionNode
+from lintmetrics.model.made_metrics import argument, is_unpacked
 from lintmetrics.project import ClassInfo, External, FunctionInfo, Module, ModuleName
 from lintmetrics.tree import own_nodes, subtree
 
@@ -360,18 +361,9 @@ def name_of(module: Module, call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
-def _argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
-    for keyword in call.keywords:
-        if keyword.arg == name:
-            return keyword.value
-    if len(call.args) > position and not any(isinstance(a, ast.Starred) for a in call.args):
-        return call.args[position]
-    return None
-
-
 def _names(method: FunctionInfo, call: ast.Call) -> list[str] | None:
     """Return the names that a call of ``add_state`` declares, ``None`` where they are not known."""
-    node = _argument(call, 0, "name")
+    node = argument(call, 0, "name")
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [node.value]
     if not isinstance(node, ast.Name):
@@ -391,11 +383,9 @@ def _names(method: FunctionInfo, call: ast.Call) -> list[str] | None:
 
 def _state(method: FunctionInfo, call: ast.Call, name: str) -> State:
     assert method.cls is not None
-    default = _argument(call, 1, "default")
-    given = _argument(call, 2, "dist_reduce_fx")
-    unpacked = any(k.arg is None for k in call.keywords) or any(
-        isinstance(a, ast.Starred) for a in call.args
-    )
+    default = argument(call, 1, "default")
+    given = argument(call, 2, "dist_reduce_fx")
+    unpacked = is_unpacked(call)
     reduction = "?"
     if isinstance(given, ast.Constant) and isinstance(given.value, str):
         reduction = given.value
