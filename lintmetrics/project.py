@@ -799,6 +799,11 @@ class Project:
             words: texts of which every match holds one. Most files have none of them, and that is
                 told much faster than that a pattern which begins with no letter is not there.
         """
+        found = (self.module_at(path) for path in self.paths_mentioning(pattern, *words))
+        return [module for module in found if module is not None]
+
+    def paths_mentioning(self, pattern: re.Pattern[str], *words: str) -> list[str]:
+        """Return the paths of these files, none of which is parsed for it."""
 
         def is_in(text: str) -> bool:
             if words and not any(word in text for word in words):
@@ -815,8 +820,7 @@ class Project:
             for path, module in self._modules.items()
             if path not in self._listed and module is not None and is_in(module.source.text)
         ]
-        found = (self.module_at(path) for path in sorted({*listed, *further}))
-        return [module for module in found if module is not None]
+        return sorted({*listed, *further})
 
     @cached_property
     def _listed(self) -> frozenset[str]:

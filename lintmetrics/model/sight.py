@@ -39,17 +39,17 @@ def files_in_sight(module: Module, is_whole: bool = False) -> frozenset[str] | N
         by their names, and where none of these files has a module to train.
     """
     project = module.project
-    by_name = project.mentioning(_BY_NAME)
+    by_name = project.paths_mentioning(_BY_NAME)
     if by_name and not is_whole:
         return None
     imports = _imports(project)
     if module.path not in imports:
         return None
     found = _reached(project, frozenset(_closure(module.path, _importers(project))))
-    if any(other.path in found for other in by_name):
+    if not found.isdisjoint(by_name):
         return None
-    trained = project.mentioning(_MODULE, "LightningModule")
-    return found if any(other.path in found for other in trained) else None
+    trained = project.paths_mentioning(_MODULE, "LightningModule")
+    return None if found.isdisjoint(trained) else found
 
 
 @kept

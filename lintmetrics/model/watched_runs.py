@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lintmetrics.kept_answers import kept
@@ -38,13 +39,27 @@ class Runs:
         names: what these and the code around the training read; a module that is named there may
             be part of one that trains.
         files: the paths of the files that may run with them; ``None`` for all of the project.
-        is_seen: whether whatever they log is logged by a call that can be read.
+        trained: all that may be trained, as far as it is known; ``calls``: what trains it.
     """
 
     family: frozenset[ClassInfo] = frozenset()
     names: frozenset[str] = frozenset()
     files: frozenset[str] | None = None
-    is_seen: bool = False
+    trained: frozenset[ClassInfo] = frozenset()
+    calls: tuple[TrainerCall, ...] = ()
+
+    @cached_property
+    def is_seen(self) -> bool:
+        """Whether whatever they log is logged by a call that can be read."""
+        return (
+            bool(self.trained)
+            and all(cls.is_kind("LightningModule") for cls in self.trained)
+            and not any(
+                has_strange_bases(cls) or _hands_itself_out(cls) for cls in _family(self.trained)
+            )
+            and all(_has_known_callbacks(call) for call in self.calls)
+            and not _any_logs_otherwise(next(iter(self.trained)).module.project, self.files)
+        )
 
     def may_run(self, module: Module) -> bool:
         """Tell whether anything of a file may run in them."""
@@ -70,10 +85,10 @@ ALL_RUNS = Runs()
 @kept
 def runs_of_module(cls: ClassInfo) -> Runs:
     """Return the trainings of a module, for what it watches itself."""
-    project, files = cls.module.project, files_in_sight(cls.module)
+    files = files_in_sight(cls.module)
     if cls.lookup("training_step") is None:
-        return _any_of(project, files, False)
-    return _runs(project, frozenset((cls,)), _names_around(cls.module, None), files)
+        return _any_of(cls.module.project, files)
+    return _of(frozenset((cls,)), _names_around(cls.module, None), files)
 
 
 @kept
@@ -85,51 +100,52 @@ def runs_of_scope(module: Module, function: FunctionNode | None) -> Runs:
     project = module.project
     is_whole = any(cls.is_kind("LightningModule") for cls in module.classes)
     files = files_in_sight(module, is_whole)
-    every = [
+    every = tuple(
         call
         for call in trainer_calls(project)
         if call.kind == "fit"
         and call.is_of_trainer
         and (files is None or call.module.path in files)
-    ]
-    own = [
+    )
+    own = tuple(
         call
         for call in every
         if call.module is module and module.enclosing_function(call.node) is function
-    ]
+    )
     calls = own or every
     if not calls or not all(call.classes for call in calls):
-        return _any_of(project, files, False)
-    classes = frozenset(cls for call in calls for cls in call.classes)
-    found = _runs(project, classes, _names_around(module, function), files)
-    is_seen = found.is_seen and all(_has_known_callbacks(call) for call in calls)
+        return _any_of(project, files)
     if not own:
         # Of several functions that train, it is not known which is given the callback.
-        return _any_of(project, files, is_seen)
-    return Runs(found.family, found.names, files, is_seen)
+        return _any_of(project, files, every)
+    return _of(_classes(own), _names_around(module, function), files, own)
 
 
 @kept
-def _any_of(project: Project, files: frozenset[str] | None, is_seen: bool) -> Runs:
+def _any_of(
+    project: Project, files: frozenset[str] | None, calls: tuple[TrainerCall, ...] = ()
+) -> Runs:
     """Return the trainings of whatever module, in some files."""
-    return Runs(files=files, is_seen=is_seen)
+    return Runs(files=files, trained=_classes(calls), calls=calls)
 
 
-@kept
-def _runs(
-    project: Project,
+def _of(
     trained: frozenset[ClassInfo],
     names: frozenset[str],
     files: frozenset[str] | None,
+    calls: tuple[TrainerCall, ...] = (),
 ) -> Runs:
-    family = {one for cls in trained for one in (*cls.mro(), *cls.subclasses)}
+    family = _family(trained)
     read = frozenset(name for one in family for name in _names_of(one))
-    is_seen = (
-        all(cls.is_kind("LightningModule") for cls in trained)
-        and not any(has_strange_bases(cls) or _hands_itself_out(cls) for cls in family)
-        and not _any_logs_otherwise(project, files)
-    )
-    return Runs(frozenset(family), names | read, files, is_seen)
+    return Runs(family, names | read, files, trained, calls)
+
+
+def _classes(calls: tuple[TrainerCall, ...]) -> frozenset[ClassInfo]:
+    return frozenset(cls for call in calls for cls in call.classes)
+
+
+def _family(trained: frozenset[ClassInfo]) -> frozenset[ClassInfo]:
+    return frozenset(one for cls in trained for one in (*cls.mro(), *cls.subclasses))
 
 
 @kept
@@ -140,11 +156,9 @@ def _names_of(cls: ClassInfo) -> frozenset[str]:
 
 @kept
 def _any_logs_otherwise(project: Project, files: frozenset[str] | None) -> bool:
-    return any(
-        _logs_otherwise(module)
-        for module in project.mentioning(_BY_OTHER_WAYS)
-        if files is None or module.path in files
-    )
+    paths = project.paths_mentioning(_BY_OTHER_WAYS)
+    modules = (project.module_at(path) for path in paths if files is None or path in files)
+    return any(module is not None and _logs_otherwise(module) for module in modules)
 
 
 def _names_around(module: Module, function: FunctionNode | None) -> frozenset[str]:
