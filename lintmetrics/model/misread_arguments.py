@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lintmetrics import facts
+from lintmetrics.kept_answers import kept
 from lintmetrics.model.absent_classes import averaged_with_absent
 from lintmetrics.model.decomposability import higher_is_better
 from lintmetrics.model.dropped_keywords import dropped_keywords
@@ -15,7 +16,7 @@ from lintmetrics.model.metric_api import UNKNOWN, MetricCall, is_guarded, read
 from lintmetrics.model.metric_feeds import fed_objects
 from lintmetrics.model.tensors import constant
 from lintmetrics.model.trackers import directions
-from lintmetrics.project import CallSite, Module
+from lintmetrics.project import CallSite, Module, Project
 from lintmetrics.rule import Consequence, Subject
 
 _RANGE_SHIMS = frozenset(
@@ -25,6 +26,7 @@ _RANGE_SHIMS = frozenset(
     )
 )
 _TRANSLATIONS = frozenset(("BLEUScore", "SacreBLEUScore", "bleu_score", "sacre_bleu_score"))
+_TRANSLATION_OBJECT = re.compile("BLEUScore")  # As they have been called in every release.
 _TRUTH = re.compile(r"(?:^|_)(?:ref|refs|reference|references|targets?|gold|truth|labels?)(?:_|$)")
 _GUESS = re.compile(
     r"(?:^|_)(?:preds?|predictions?|hyps?|hypothes[ei]s|candidates?|translations?|generated|"
@@ -61,8 +63,9 @@ def misreadings(module: Module) -> Iterator[Misreading]:
         call = read(site.module, site.node, site.name)
         if call is not None:
             yield from _of_call(site, call)
-    for feed in fed_objects(module, _TRANSLATIONS):
-        yield from _swapped(module, feed, feed.node, feed.metric)
+    if _makes_translations(module.project):
+        for feed in fed_objects(module, _TRANSLATIONS):
+            yield from _swapped(module, feed, feed.node, feed.metric)
     for site, mean in averaged_with_absent(module):
         yield Misreading(
             site,
@@ -82,6 +85,12 @@ def misreadings(module: Module) -> Iterator[Misreading]:
             blocked="whether the name is misspelt or the argument to be dropped is for a "
             "person to say",
         )
+
+
+@kept
+def _makes_translations(project: Project) -> bool:
+    """Tell whether anything in a project may be an object that scores translations."""
+    return bool(project.mentioning(_TRANSLATION_OBJECT, "BLEUScore"))
 
 
 def _of_call(site: CallSite, call: MetricCall) -> Iterator[Misreading]:
