@@ -93,3 +93,8 @@ def root_name(node: ast.AST) -> str:
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def is_none(node: ast.AST | None) -> bool:
+    """Tell whether an expression is ``None`` as it is written."""
+    return isinstance(node, ast.Constant) and node.value is None

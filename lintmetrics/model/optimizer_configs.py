@@ -14,6 +14,7 @@ from lintmetrics.model.tensors import bindings
 from lintmetrics.model.trails import own_returns
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.rule import Consequence
+from lintmetrics.tree import is_none
 
 _PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
 _SCHEDULER = "torch.optim.lr_scheduler."
@@ -108,13 +109,13 @@ class _Answer:
         if scheduler is None:
             return
         said = self._said(scheduler)
-        if isinstance(said, (ast.List, ast.Tuple)) or _is_none(said):
+        if isinstance(said, (ast.List, ast.Tuple)) or is_none(said):
             yield MisreadConfig(
                 self.module,
                 scheduler,
-                f'"lr_scheduler" is {"None" if _is_none(said) else "a list"}, and no scheduler: '
+                f'"lr_scheduler" is {"None" if is_none(said) else "a list"}, and no scheduler: '
                 "AttributeError",
-                "leave it out" if _is_none(said) else _SHAPE,
+                "leave it out" if is_none(said) else _SHAPE,
             )
             return
         monitor = None if several else entries.get("monitor")
@@ -131,7 +132,7 @@ class _Answer:
         """
         said = self._said(node)
         if not isinstance(said, ast.Dict):
-            lacks = monitor is None or _is_none(self._said(monitor))
+            lacks = monitor is None or is_none(self._said(monitor))
             if self._is_plateau(said) and lacks and (outer or not self._in_dict(node)):
                 yield self._without_monitor(node)
             return
@@ -156,7 +157,7 @@ class _Answer:
             )
         forced = entries.get("reduce_on_plateau")
         watched = entries.get("monitor")
-        lacks = watched is None or _is_none(self._said(watched))
+        lacks = watched is None or is_none(self._said(watched))
         is_plateau = self._is_plateau(self._said(entries["scheduler"])) and forced is None
         if lacks and (is_plateau or (isinstance(forced, ast.Constant) and forced.value is True)):
             yield self._without_monitor(said)
@@ -244,7 +245,3 @@ def _entries(config: ast.Dict) -> tuple[dict[str, ast.expr], bool]:
         else:
             is_whole = False
     return found, is_whole
-
-
-def _is_none(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None

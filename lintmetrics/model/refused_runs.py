@@ -20,7 +20,7 @@ from lintmetrics.model.trainer_calls import TrainerCall, model_of, trainer_calls
 from lintmetrics.project import ClassInfo, Module
 from lintmetrics.releases import reaches
 from lintmetrics.rule import Consequence
-from lintmetrics.tree import own_nodes
+from lintmetrics.tree import is_none, own_nodes
 
 _STEPS = {
     "fit": ("training_step", "configure_optimizers"),
@@ -261,7 +261,7 @@ def _without_loss(cls: ClassInfo) -> Iterator[RefusedRun]:
     if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes):
         return
     returned = [node for node in nodes if isinstance(node, ast.Return)]
-    empty = [node for node in returned if node.value is None or _is_none(node.value)]
+    empty = [node for node in returned if node.value is None or is_none(node.value)]
     if len(empty) == len(returned):
         if _has_optimizer(cls) and is_automatic(cls) and not _steps_itself(cls):
             yield RefusedRun(
@@ -312,11 +312,7 @@ def _is_nothing(node: ast.expr) -> bool:
     """Tell whether an answer holds no optimizer: ``None``, ``[]``, ``[], []``."""
     if isinstance(node, (ast.List, ast.Tuple)):
         return all(_is_nothing(one) for one in node.elts)
-    return _is_none(node) or (isinstance(node, ast.Dict) and not node.keys)
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+    return is_none(node) or (isinstance(node, ast.Dict) and not node.keys)
 
 
 def is_manual(cls: ClassInfo) -> bool:
