@@ -194,6 +194,40 @@ def test_arguments_that_admit_one_task_prove_it(tmp_path: Path, call: str, argum
 
 
 @pytest.mark.parametrize(
+    ("scores", "is_safe"),
+    [
+        ("torch.sigmoid(self.net(x))", True),
+        ("self.net(x).sigmoid()", True),
+        ("self.net(x).squeeze(1)", False),
+        ("F.cosine_similarity(x, self.net(x))", False),
+    ],
+)
+@pytest.mark.parametrize("name", ["AUROC", "AveragePrecision"])
+def test_scores_that_may_leave_the_unit_interval_are_an_assumption(
+    name: str, scores: str, is_safe: bool, tmp_path: Path
+) -> None:
+    text = f"""
+    import pytorch_lightning as pl
+    import torch
+    import torch.nn.functional as F
+    from torchmetrics import {name}
+
+
+    class Net(pl.LightningModule):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.score = {name}(compute_on_step=False)
+
+        def validation_step(self, batch, batch_idx):
+            x, y = batch
+            self.score.update({scores}, y)
+    """
+    assert ('task="binary"' in fixed(tmp_path, text, SAFE)) is is_safe
+    assert 'task="binary"' in fixed(tmp_path, text, frozenset(Relation))
+
+
+@pytest.mark.parametrize(
     ("preds", "target", "call", "arguments"),
     [
         ("[0, 2, 1]", "[0, 1, 1]", "Accuracy()", 'task="multiclass", num_classes=3'),

@@ -155,6 +155,17 @@ def test_what_a_variable_is_said_to_be_counts_where_its_making_is_unknown(tmp_pa
         trainer = hydra.utils.instantiate(config.trainer)
         trainer.tune(model=None)
 
+    class Owner:
+        def __init__(self):
+            self.trainer = None
+
+        def train(self, model):
+            trainer = None
+            trainer = Trainer()
+            trainer.tune(model)
+            self.trainer = Trainer()
+            self.trainer.tune(model)
+
     def fourth(config):
         trainer: Trainer = getattr(config.module, config.name)
         trainer.tune(model=None)
@@ -162,7 +173,7 @@ def test_what_a_variable_is_said_to_be_counts_where_its_making_is_unknown(tmp_pa
         Kind.tune(model=None)
     """
     found = _found(tmp_path, text, "LM503")
-    assert [line for _, line, _ in found] == [6]
+    assert [line for _, line, _ in found] == [6, 24, 26]
     assert "Trainer.tune" in found[0][2]
 
 

@@ -81,6 +81,7 @@ class Evidence:
         inputs: the tensors the metric is given, where all of them are known.
         size_proof: the size is the width of the layer that made the predictions.
         scores: what the predictions are: ``"labels"``, ``"probabilities"``, ``"logits"``.
+        is_fed: whether a place is in sight at which it is given predictions.
     """
 
     task: str | None = None
@@ -92,6 +93,7 @@ class Evidence:
     inputs: tuple[Inputs, ...] = ()
     size_proof: bool = False
     scores: str | None = None
+    is_fed: bool = False
 
     @property
     def complete(self) -> bool:
@@ -370,6 +372,7 @@ def _gather(
         inputs if whole else (),
         size_proof,
         scores,
+        bool(places),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lintmetrics.edits import FunctionNode
 from lintmetrics.model.metric_api import is_guarded
 from lintmetrics.project import ClassInfo, External, FunctionInfo, Module, ModuleName, Symbol
-from lintmetrics.tree import own_nodes, subtree
+from lintmetrics.tree import is_none, own_nodes, subtree
 
 ROOT = re.compile(r"(?:pytorch_lightning|lightning\.pytorch|lightning)\.(?!fabric\b|app\b)(.+)$")
 """A dotted name of Lightning, and what it is called below the root."""
@@ -126,9 +126,11 @@ def _assigned(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr | None]:
 
 
 def _made_of(module: Module, values: list[ast.expr | None], steps: int) -> Kind:
-    """Return what all values of a name are."""
+    """Return what all values of a name are, beside the None that says that there is none yet."""
     kinds = {
-        kind_of(module, value, steps - 1) if value is not None else _NOTHING for value in values
+        kind_of(module, value, steps - 1) if value is not None else _NOTHING
+        for value in values
+        if not is_none(value)
     }
     return kinds.pop() if len(kinds) == 1 else _NOTHING
 
@@ -199,6 +201,7 @@ def _of_attribute(module: Module, expr: ast.Attribute, steps: int) -> Kind:
             kinds = {
                 kind_of(m, value, steps - 1) if value is not None else _NOTHING
                 for m, value in given
+                if not is_none(value)
             }
             return kinds.pop() if len(kinds) == 1 else _NOTHING
         if any(expr.attr in cls.namespace for cls in owner.cls.mro()):

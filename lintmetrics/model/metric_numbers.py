@@ -102,6 +102,10 @@ def _applies(draft: Draft, condition: str, found: Evidence | None) -> bool:
     if condition == "multiclass logits":
         outside = any(pair.preds is not None and pair.preds.outside_unit for pair in pairs)
         return task == "multiclass" and (outside if pairs else False)
+    if condition == "binary scores":
+        is_fed = found is not None and found.is_fed and not pairs
+        bounded = found is not None and found.scores in ("labels", "probabilities")
+        return task == "binary" and draft.call.kind == "class" and is_fed and not bounded
     if condition == "logits":
         return not pairs or any(p.preds is None or p.preds.outside_unit for p in pairs)
     raise AssertionError(f"value_changes.csv: condition {condition!r} is not known")
